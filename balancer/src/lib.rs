@@ -1,0 +1,51 @@
+//! Which endpoint next, and may a failed attempt be followed by another.
+//!
+//! Everything here is a value: it does no I/O, reads no clock, starts no thread, writes no log and is never
+//! `async`. Time comes in as `now`, a [`Duration`](std::time::Duration) since an epoch that the caller picks
+//! once (a lane takes its start) and that never runs backwards; chance comes in as an [`Rng`]. The same calls
+//! in the same order with the same seeds give the same answers.
+//!
+//! * [`Picker`] spreads requests over a cluster's endpoints, by a [`Policy`]. Each lane builds its own. It has
+//!   two verbs: [`pick`](Picker::pick) before an attempt and [`done`](Picker::done) after it.
+//! * [`Tried`] is the set of endpoints that a request has already been sent to.
+//! * [`retry`] says whether an attempt that failed may be followed by another.
+//!
+//! Once a picker is built, `pick` and `done` allocate nothing. [`Tried`] allocates only for an endpoint whose
+//! index is [`Tried::INLINE`] or higher.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use corelane_balancer::{Outcome, Picker, Policy, Rng, Tried};
+//!
+//! let mut rng = Rng::new(7);
+//! let mut picker = Picker::new(Policy::RoundRobin, &[1, 1], rng.next())?;
+//! let mut tried = Tried::default();
+//! let now = Duration::ZERO;
+//!
+//! let first = picker.pick(0, now, &mut rng, &tried).expect("there are two");
+//! picker.done(first, Outcome::Unreachable, Duration::ZERO, now);
+//! tried.insert(first);
+//!
+//! let second = picker.pick(0, now, &mut rng, &tried).expect("one is left");
+//! assert_ne!(first, second);
+//! picker.done(second, Outcome::Success, Duration::from_millis(3), now);
+//! # Ok::<(), corelane_balancer::InvalidWeights>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod endpoint;
+mod least_request;
+mod picker;
+mod random;
+pub mod retry;
+mod rng;
+mod round_robin;
+mod tried;
+mod weighted;
+
+pub use endpoint::EndpointId;
+pub use picker::{ENDPOINTS_MAX, InvalidWeights, Outcome, Picker, Policy, SUSPECT};
+pub use rng::Rng;
+pub use tried::Tried;

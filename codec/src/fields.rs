@@ -1,0 +1,438 @@
+//! [`Fields`]: an ordered list of header or trailer fields over one byte buffer.
+//!
+//! Order and case are kept as received. A look-up compares a one-byte tag for the names that a proxy works with,
+//! and length and bytes for all others; there is no hashing. A received field section is copied once, as a whole,
+//! and the entries are ranges of that copy.
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "sums of lengths of slices that are in memory, kept below 4 GiB by `room_for`"
+)]
+
+mod known;
+
+pub(crate) use known::Known;
+
+use crate::grammar::{is_token, is_value, trim};
+use std::ops::Range;
+
+/// Bytes that may be wasted by replaced and removed fields before the buffer is compacted, beside as many as are in
+/// use.
+const GARBAGE_BYTES_MAX: usize = 4 << 10;
+
+/// An ordered list of fields.
+///
+/// A name is always a token and a value never has a control character (RFC 9110 §5.1, §5.5), so what is written
+/// from here can't split a message.
+#[derive(Clone, Default)]
+pub struct Fields {
+    /// Lines, each written as `name: value CRLF` unless [`Entry::canonical`] says otherwise, in any order.
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    name_start: u32,
+    value_start: u32,
+    value_len: u32,
+    name_len: u16,
+    known: Known,
+    /// In `bytes`, exactly `": "` stands between name and value and CRLF after the value.
+    canonical: bool,
+}
+
+const _: () = assert!(size_of::<Entry>() == 16);
+
+/// Why a field can't be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidField {
+    /// The name is not a token (RFC 9110 §5.1), or is longer than 65,535 bytes.
+    Name,
+    /// The value has a CR, LF, NUL or another control character (RFC 9110 §5.5).
+    Value,
+    /// The list would be longer than 4 GiB.
+    TooLarge,
+}
+
+impl std::fmt::Display for InvalidField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Name => "a field name must be a token",
+            Self::Value => "a field value must have no control characters",
+            Self::TooLarge => "too many bytes of fields",
+        })
+    }
+}
+
+impl std::error::Error for InvalidField {}
+
+/// A piece of a value that [`Fields::compose`] puts together without a buffer of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Bytes(&'a [u8]),
+    /// The value of the first field with this name.
+    First(Known),
+    /// The values of all fields with this name and a comma after each.
+    All(Known),
+}
+
+impl Fields {
+    /// No fields, and no memory.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Removes all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    /// Adds a field after all others. Whitespace around the value is left out.
+    ///
+    /// # Panics
+    /// If the name is no token, or the value has a control character. Use [`try_append`](Self::try_append) for what
+    /// comes from outside the program.
+    #[track_caller]
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        if let Err(error) = self.try_append(name, value) {
+            panic!("{name:?}: {error}");
+        }
+    }
+
+    /// Adds a field after all others. Whitespace around the value is left out.
+    pub fn try_append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
+        self.append_parts(name, &[Part::Bytes(value.as_ref())])
+    }
+
+    /// As [`try_append`](Self::try_append), with a value made of pieces.
+    pub(crate) fn append_parts(&mut self, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        let entry = self.write_line(name, value)?;
+        self.entries.push(entry);
+        self.compact_if_wasteful();
+        Ok(())
+    }
+
+    /// Replaces the value of the first field with this name and removes the others; adds the field if there is none.
+    ///
+    /// # Panics
+    /// As [`append`](Self::append).
+    #[track_caller]
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        if let Err(error) = self.try_set(name, value) {
+            panic!("{name:?}: {error}");
+        }
+    }
+
+    /// As [`set`](Self::set), for names and values from outside the program.
+    pub fn try_set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
+        self.compose(name, &[Part::Bytes(value.as_ref())])
+    }
+
+    /// As [`try_set`](Self::try_set), with a value made of pieces, which may be values of fields that stand here.
+    pub(crate) fn compose(&mut self, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        let entry = self.write_line(name, value)?;
+        let mut replaced = false;
+        let bytes = &self.bytes;
+        self.entries.retain_mut(|e| {
+            if !e.is(bytes, entry.known, name) {
+                return true;
+            }
+            if !replaced {
+                *e = entry;
+                replaced = true;
+                return true;
+            }
+            false
+        });
+        if !replaced {
+            self.entries.push(entry);
+        }
+        self.compact_if_wasteful();
+        Ok(())
+    }
+
+    /// Removes every field with this name; says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let (known, before) = (Known::of(name.as_bytes()), self.entries.len());
+        let bytes = &self.bytes;
+        self.entries.retain(|e| !e.is(bytes, known, name));
+        before != self.entries.len()
+    }
+
+    /// Keeps the fields of which `keep(name, value)` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.entries.retain(|e| keep(slice(bytes, e.name()), slice(bytes, e.value())));
+    }
+
+    /// The number of fields.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of the first field with this name, whatever its case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let known = Known::of(name.as_bytes());
+        let entry = self.entries.iter().find(|e| e.is(&self.bytes, known, name))?;
+        Some(slice(&self.bytes, entry.value()))
+    }
+
+    /// The values of all fields with this name, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let known = Known::of(name.as_bytes());
+        let named = self.entries.iter().filter(move |e| e.is(&self.bytes, known, name));
+        named.map(|e| slice(&self.bytes, e.value()))
+    }
+
+    /// Whether there is a field with this name.
+    pub fn contains(&self, name: &str) -> bool {
+        let known = Known::of(name.as_bytes());
+        self.entries.iter().any(|e| e.is(&self.bytes, known, name))
+    }
+
+    /// Names, as received, and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|e| (slice(&self.bytes, e.name()), slice(&self.bytes, e.value())))
+    }
+
+    /// Bytes on the heap, for budgets.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Appends `name: value CRLF` for each field.
+    pub fn write_h1(&self, out: &mut Vec<u8>) {
+        self.write_h1_if(out, |_| true);
+    }
+
+    /// As [`write_h1`](Self::write_h1), for the fields of which `wanted` is true. Lines that follow each other in
+    /// the buffer are copied together: usually a whole head is one copy.
+    pub(crate) fn write_h1_if(&self, out: &mut Vec<u8>, wanted: impl Fn(Known) -> bool) {
+        out.reserve(self.bytes.len() + 2 * self.entries.len());
+        let mut run = 0..0;
+        for e in self.entries.iter().filter(|e| wanted(e.known)) {
+            let line = e.name_start as usize..e.value().end + 2;
+            if e.canonical && run.end == line.start {
+                run.end = line.end;
+                continue;
+            }
+            out.extend_from_slice(slice(&self.bytes, run));
+            run = line.end..line.end;
+            if e.canonical {
+                run.start = line.start;
+                continue;
+            }
+            run = 0..0;
+            out.extend_from_slice(slice(&self.bytes, e.name()));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(slice(&self.bytes, e.value()));
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(slice(&self.bytes, run));
+    }
+
+    /// A map of the same fields. The order of different names is lost, and their case.
+    ///
+    /// # Panics
+    /// If there are more than 24,576 fields, which is more than a map takes.
+    pub fn to_header_map(&self) -> http::HeaderMap {
+        self.try_into().expect("names are tokens and values have no control characters")
+    }
+
+    /// The value of the first field with a known name.
+    pub(crate) fn known(&self, known: Known) -> Option<&[u8]> {
+        self.entries.iter().find(|e| e.known == known).map(|e| slice(&self.bytes, e.value()))
+    }
+
+    /// The values of all fields with a known name.
+    pub(crate) fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
+    }
+
+    /// Removes every field with a known name.
+    pub(crate) fn remove_known(&mut self, known: Known) {
+        self.entries.retain(|e| e.known != known);
+    }
+
+    /// Starts over with the lines of a received field section, of which [`adopt`](Self::adopt) then makes fields.
+    pub(crate) fn load(&mut self, section: &[u8]) {
+        self.clear();
+        self.bytes.extend_from_slice(section);
+    }
+
+    /// Makes a field of two ranges of the section that was [`load`](Self::load)ed. They have been checked.
+    pub(crate) fn adopt(&mut self, name: Range<usize>, value: Range<usize>, known: Known) {
+        let gap = slice(&self.bytes, name.end..value.start);
+        let canonical = gap == b": " && slice(&self.bytes, value.end..value.end + 2) == b"\r\n";
+        let entry = Entry {
+            name_start: position(name.start),
+            value_start: position(value.start),
+            value_len: position(value.len()),
+            name_len: u16::try_from(name.len()).expect("a head is limited to less"),
+            known,
+            canonical,
+        };
+        self.entries.push(entry);
+    }
+
+    /// Appends a canonical line to the buffer.
+    fn write_line(&mut self, name: &str, value: &[Part<'_>]) -> Result<Entry, InvalidField> {
+        if !is_token(name.as_bytes()) {
+            return Err(InvalidField::Name);
+        }
+        let name_len = u16::try_from(name.len()).map_err(|_| InvalidField::Name)?;
+        let start = self.bytes.len();
+        let result = self.write_value(name, value);
+        let room = result.and_then(|value| match u32::try_from(self.bytes.len()) {
+            Ok(_) => Ok(value),
+            Err(_) => Err(InvalidField::TooLarge),
+        });
+        let value = match room {
+            Ok(value) => value,
+            Err(error) => {
+                self.bytes.truncate(start);
+                return Err(error);
+            }
+        };
+        Ok(Entry {
+            name_start: position(start),
+            value_start: position(value.start),
+            value_len: position(value.len()),
+            name_len,
+            known: Known::of(name.as_bytes()),
+            canonical: true,
+        })
+    }
+
+    fn write_value(&mut self, name: &str, value: &[Part<'_>]) -> Result<Range<usize>, InvalidField> {
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        let start = self.bytes.len();
+        for part in value {
+            match part {
+                Part::Bytes(bytes) if !is_value(bytes) => return Err(InvalidField::Value),
+                Part::Bytes(bytes) => {
+                    // Whitespace around a value is no part of it (RFC 9112 §5).
+                    let bytes = if value.len() == 1 { trim(bytes) } else { bytes };
+                    self.bytes.extend_from_slice(bytes);
+                }
+                Part::First(known) => {
+                    if let Some(e) = self.entries.iter().find(|e| e.known == *known) {
+                        self.bytes.extend_from_within(e.value());
+                    }
+                }
+                Part::All(known) => {
+                    for e in self.entries.iter().filter(|e| e.known == *known && e.value_len > 0) {
+                        self.bytes.extend_from_within(e.value());
+                        self.bytes.extend_from_slice(b", ");
+                    }
+                }
+            }
+        }
+        let value = start..self.bytes.len();
+        self.bytes.extend_from_slice(b"\r\n");
+        Ok(value)
+    }
+
+    /// Keeps the waste of replaced and removed fields below what is in use and [`GARBAGE_BYTES_MAX`].
+    fn compact_if_wasteful(&mut self) {
+        if self.bytes.len() <= GARBAGE_BYTES_MAX {
+            return;
+        }
+        let used: usize = self.entries.iter().map(Entry::line_len).sum();
+        if self.bytes.len() <= 2 * used + GARBAGE_BYTES_MAX {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(used);
+        for e in &mut self.entries {
+            let name_start = bytes.len();
+            bytes.extend_from_slice(slice(&self.bytes, e.name()));
+            bytes.extend_from_slice(b": ");
+            let value_start = bytes.len();
+            bytes.extend_from_slice(slice(&self.bytes, e.value()));
+            bytes.extend_from_slice(b"\r\n");
+            e.name_start = position(name_start);
+            e.value_start = position(value_start);
+            e.canonical = true;
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Entry {
+    fn name(&self) -> Range<usize> {
+        let start = self.name_start as usize;
+        start..start + usize::from(self.name_len)
+    }
+
+    fn value(&self) -> Range<usize> {
+        let start = self.value_start as usize;
+        start..start + self.value_len as usize
+    }
+
+    fn line_len(&self) -> usize {
+        usize::from(self.name_len) + self.value_len as usize + ": \r\n".len()
+    }
+
+    fn is(&self, bytes: &[u8], known: Known, name: &str) -> bool {
+        self.known == known
+            && (known != Known::Other
+                || (usize::from(self.name_len) == name.len()
+                    && slice(bytes, self.name()).eq_ignore_ascii_case(name.as_bytes())))
+    }
+}
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        f.debug_map().entries(self.iter().map(text)).finish()
+    }
+}
+
+/// The same names, in the same case, with the same values, in the same order.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl From<&http::HeaderMap> for Fields {
+    fn from(map: &http::HeaderMap) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in map {
+            // A map checks the same as we do, and takes no more than fits.
+            fields.append(name.as_str(), value.as_bytes());
+        }
+        fields
+    }
+}
+
+impl TryFrom<&Fields> for http::HeaderMap {
+    type Error = http::Error;
+
+    fn try_from(fields: &Fields) -> Result<Self, http::Error> {
+        let mut map = Self::with_capacity(fields.len());
+        for (name, value) in fields.iter() {
+            let name = http::HeaderName::from_bytes(name)?;
+            map.try_append(name, http::HeaderValue::from_bytes(value)?)?;
+        }
+        Ok(map)
+    }
+}
+
+fn slice(bytes: &[u8], range: Range<usize>) -> &[u8] {
+    bytes.get(range).unwrap_or_default()
+}
+
+fn position(at: usize) -> u32 {
+    u32::try_from(at).expect("a list of fields is shorter than 4 GiB")
+}

@@ -1,0 +1,241 @@
+//! What an intermediary must change in a head (RFC 9110 §7.6, RFC 7239).
+//!
+//! What concerns one connection only has gone when a head was received. Here stands what is added: where a message
+//! came from and which way it took.
+
+use crate::fields::{InvalidField, Known, Part};
+use crate::grammar::{is_token, trim};
+use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope};
+use http::Method;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Where a request comes from and through whom it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    /// The client, or the proxy in front of us.
+    pub client: IpAddr,
+    /// Its port. It is not sent on: too many readers of `for=` take everything for an address.
+    pub client_port: u16,
+    /// What the client spoke: `http` or `https`.
+    pub scheme: &'a str,
+    /// Our pseudonym in `Via`: a token, the same for every instance that a loop could go through.
+    pub via: &'a str,
+    /// The id of the request if it brings none, or none that is acceptable.
+    pub request_id: &'a str,
+    /// The client is a proxy whose word is taken: what it says of its clients is extended instead of replaced.
+    pub trusted: bool,
+}
+
+/// Longest `X-Request-Id` that is taken from a client, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Changes a received request for the next hop.
+///
+/// `Via`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `Forwarded` and `X-Request-Id` are added.
+/// From a trusted proxy, the two lists (`X-Forwarded-For`, `Forwarded`) are extended, and the other two are kept if
+/// they are there; from anybody else all four are replaced. [`Kind::Loop`] if the request has been here before.
+pub fn request(head: &mut RequestHead, hop: &Hop<'_>) -> Result<(), Error> {
+    if head.fields.all_known(Known::Via).any(|value| names(value, hop.via.as_bytes())) {
+        return Err(of_exchange(Kind::Loop));
+    }
+    decrement_max_forwards(head)?;
+    let mut text = AddressText::default();
+    text.write(hop.client.to_canonical());
+    add(&mut head.fields, hop, &text)
+        // Only what comes from our own configuration can be invalid here.
+        .map_err(|_| Error { blame: Blame::Us, scope: Scope::Stream, kind: Kind::Field })?;
+    append_via(&mut head.fields, head.version.number(), hop.via)
+}
+
+/// The id that a request brought, if it is acceptable: 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : @ -`, so that it can
+/// stand in a log and in a URL.
+pub fn request_id(head: &RequestHead) -> Option<&[u8]> {
+    head.fields.known(Known::XRequestId).filter(|id| is_request_id(id))
+}
+
+/// How many times a `TRACE` or `OPTIONS` may still be forwarded (RFC 9110 §7.6.2). With `Some(0)` it must not be:
+/// whoever has it answers it. Other methods have no such limit.
+pub fn max_forwards(head: &RequestHead) -> Result<Option<u32>, Error> {
+    if head.method != Method::TRACE && head.method != Method::OPTIONS {
+        return Ok(None);
+    }
+    let mut values = head.fields.all_known(Known::MaxForwards);
+    let Some(value) = values.next() else { return Ok(None) };
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) || values.next().is_some() {
+        return Err(of_exchange(Kind::MaxForwards));
+    }
+    // More than we can count to is as good as all that we can (RFC 9110 §7.6.2).
+    let add = |n: u32, byte: &u8| n.saturating_mul(10).saturating_add(u32::from(byte.wrapping_sub(b'0')));
+    Ok(Some(value.iter().fold(0, add)))
+}
+
+/// Changes a received response for the next hop: `Via` is added.
+///
+/// # Panics
+/// If `via` has a control character.
+pub fn response(head: &mut ResponseHead, via: &str) {
+    append_via(&mut head.fields, head.version.number(), via).expect("a pseudonym is a token");
+}
+
+fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
+    let Some(left) = max_forwards(head)? else { return Ok(()) };
+    // With 0 left it must not be forwarded; whoever calls this has not asked before.
+    let left = left.checked_sub(1).ok_or_else(|| of_exchange(Kind::MaxForwards))?;
+    let mut digits = [0; 20];
+    let value = crate::h1::decimal(u64::from(left), &mut digits);
+    head.fields.try_set(Known::MaxForwards.as_str(), value).map_err(|_| of_exchange(Kind::MaxForwards))
+}
+
+fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), InvalidField> {
+    let address = address.as_bytes();
+    let before = |known| if hop.trusted { Part::All(known) } else { Part::Bytes(b"") };
+    fields.compose(Known::XForwardedFor.as_str(), &[before(Known::XForwardedFor), Part::Bytes(address)])?;
+    if !hop.trusted || fields.known(Known::XForwardedProto).is_none() {
+        fields.compose(Known::XForwardedProto.as_str(), &[Part::Bytes(hop.scheme.as_bytes())])?;
+    }
+    let host = HostText::of(fields.known(Known::Host).unwrap_or_default());
+    if !hop.trusted || fields.known(Known::XForwardedHost).is_none() {
+        match host {
+            HostText::Absent => fields.remove_known(Known::XForwardedHost),
+            _ => fields.compose(Known::XForwardedHost.as_str(), &[Part::First(Known::Host)])?,
+        }
+    }
+    let (open, close): (&[u8], &[u8]) =
+        if address.contains(&b':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    let (host_name, host_value, host_end): (&[u8], Part<'_>, &[u8]) = match host {
+        HostText::Token => (b";host=", Part::First(Known::Host), b""),
+        HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
+        HostText::Absent | HostText::Unquotable => (b"", Part::Bytes(b""), b""),
+    };
+    fields.compose(
+        Known::Forwarded.as_str(),
+        &[
+            before(Known::Forwarded),
+            Part::Bytes(open),
+            Part::Bytes(address),
+            Part::Bytes(close),
+            Part::Bytes(host_name),
+            host_value,
+            Part::Bytes(host_end),
+            Part::Bytes(b";proto="),
+            Part::Bytes(hop.scheme.as_bytes()),
+        ],
+    )?;
+    add_request_id(fields, hop)
+}
+
+fn add_request_id(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
+    let acceptable = fields.known(Known::XRequestId).is_some_and(is_request_id);
+    let value = match acceptable {
+        true if fields.all_known(Known::XRequestId).nth(1).is_none() => return Ok(()),
+        true => Part::First(Known::XRequestId),
+        false => Part::Bytes(hop.request_id.as_bytes()),
+    };
+    fields.compose(Known::XRequestId.as_str(), &[value])
+}
+
+fn is_request_id(id: &[u8]) -> bool {
+    let fine = |b: &u8| b.is_ascii_alphanumeric() || b"._~+/=:@-".contains(b);
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(fine)
+}
+
+/// How a `Host` can be written in `Forwarded` (RFC 7239 §4): as a token, or as a quoted string.
+#[derive(Clone, Copy)]
+enum HostText {
+    Absent,
+    Token,
+    Quotable,
+    /// It has a quote or a backslash, which no host has.
+    Unquotable,
+}
+
+impl HostText {
+    fn of(host: &[u8]) -> Self {
+        if host.is_empty() {
+            Self::Absent
+        } else if is_token(host) {
+            Self::Token
+        } else if host.iter().any(|b| matches!(b, b'"' | b'\\')) {
+            Self::Unquotable
+        } else {
+            Self::Quotable
+        }
+    }
+}
+
+fn append_via(fields: &mut Fields, version: &str, via: &str) -> Result<(), Error> {
+    let parts = [Part::Bytes(version.as_bytes()), Part::Bytes(b" "), Part::Bytes(via.as_bytes())];
+    fields.append_parts(Known::Via.as_str(), &parts).map_err(|_| Error {
+        blame: Blame::Us,
+        scope: Scope::Stream,
+        kind: Kind::Field,
+    })
+}
+
+/// Whether a member of a `Via` has this pseudonym as its `received-by`:
+/// `#( received-protocol RWS received-by [ RWS comment ] )` (RFC 9110 §7.6.3).
+fn names(via: &[u8], pseudonym: &[u8]) -> bool {
+    // A comment may have commas, and what follows these is no member; but then the pseudonym would have to follow a
+    // protocol in a comment: a loop is seen where there is none only if somebody makes it look like one.
+    via.split(|b| *b == b',').any(|member| {
+        let mut words = trim(member).split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
+        let _protocol = words.next();
+        words.next().is_some_and(|by| by.eq_ignore_ascii_case(pseudonym))
+    })
+}
+
+/// A fault of one request on a connection that is in order.
+const fn of_exchange(kind: Kind) -> Error {
+    Error { blame: Blame::Peer, scope: Scope::Stream, kind }
+}
+
+/// An address as text, on the stack.
+struct AddressText {
+    /// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255` is the longest there is.
+    bytes: [u8; 46],
+    len: usize,
+}
+
+impl Default for AddressText {
+    fn default() -> Self {
+        Self { bytes: [0; 46], len: 0 }
+    }
+}
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the longest text of an address fits, whoever it is from"
+)]
+impl AddressText {
+    fn write(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                for (i, octet) in address.octets().into_iter().enumerate() {
+                    let mut digits = [0; 20];
+                    self.push(if i > 0 { b"." } else { b"" });
+                    self.push(crate::h1::decimal(u64::from(octet), &mut digits));
+                }
+            }
+            IpAddr::V6(address) => write!(self, "{address}").expect("an address has at most 46 bytes"),
+        }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        let end = self.len + text.len();
+        self.bytes[self.len..end].copy_from_slice(text);
+        self.len = end;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Write for AddressText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}

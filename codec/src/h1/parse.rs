@@ -1,0 +1,514 @@
+//! Start lines and field sections: from bytes whose end has been found to heads.
+
+use super::scan::Scan;
+use crate::fields::{Known, Part};
+use crate::framing::{self, TransferEncoding};
+use crate::grammar::{is_token, is_token_byte, is_value, trim};
+use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
+use http::{Method, StatusCode};
+use httparse::{EMPTY_HEADER, Header};
+use std::ops::Range;
+
+/// Names that `Connection` may nominate beside the well-known options: each is looked for among all fields.
+const NOMINATIONS_MAX: usize = 64;
+
+/// A request line that has been checked, as positions in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RequestLine {
+    pub(crate) version: Version,
+    method_len: u32,
+    target_len: u32,
+}
+
+/// A status line that has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StatusLine {
+    pub(crate) version: Version,
+    pub(crate) status: StatusCode,
+}
+
+/// Checks the method byte by byte, so that a peer that speaks something else is refused at its first bytes.
+/// `seen` bytes have been checked before. Gives the length of the method when its space has come.
+pub(crate) fn method(input: &[u8], seen: usize, limits: &Limits) -> Result<Option<usize>, Kind> {
+    let unseen = input.get(seen..).unwrap_or_default();
+    for (at, byte) in (seen..).zip(unseen) {
+        match byte {
+            b' ' if at > 0 => return Ok(Some(at)),
+            b' ' | b'\t' | b'\r' => return Err(Kind::RequestLine),
+            b'\n' => return Err(Kind::BareLf),
+            0 => return Err(Kind::Nul),
+            _ if !is_token_byte(*byte) || at >= limits.method_bytes_max => return Err(Kind::Method),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// `method SP request-target SP HTTP-version` (RFC 9112 §3), whose method has been checked: exactly one space
+/// between them and none elsewhere.
+pub(crate) fn request_line(line: &[u8], method_len: usize) -> Result<RequestLine, Kind> {
+    let (method, rest) = line.split_at_checked(method_len).ok_or(Kind::RequestLine)?;
+    let rest = rest.get(1..).ok_or(Kind::RequestLine)?;
+    let target_len = memchr::memchr(b' ', rest).ok_or(Kind::RequestLine)?;
+    let target = rest.get(..target_len).unwrap_or_default();
+    let version = rest.get(target_len.saturating_add(1)..).unwrap_or_default();
+    if target.is_empty() || memchr::memchr(b' ', version).is_some() {
+        return Err(Kind::RequestLine);
+    }
+    if (method, target, version) == (b"PRI", b"*", b"HTTP/2.0") {
+        return Err(Kind::Http2Preface);
+    }
+    let version = self::version(version)?;
+    check_target(method, target)?;
+    Ok(RequestLine { version, method_len: small(method_len), target_len: small(target_len) })
+}
+
+/// `HTTP/1.0` or `HTTP/1.1`, in capitals (RFC 9112 §2.3).
+fn version(text: &[u8]) -> Result<Version, Kind> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(Kind::VersionNotSupported)
+        }
+        _ => Err(Kind::Version),
+    }
+}
+
+/// A target in one of the four forms (RFC 9112 §3.2), and the form suits the method.
+fn check_target(method: &[u8], target: &[u8]) -> Result<(), Kind> {
+    if !is_target(target) {
+        return Err(Kind::Target);
+    }
+    let fine = match (method, target) {
+        (b"CONNECT", _) => authority(target).is_some_and(|port| port.is_some()),
+        (_, [b'/', ..]) | (b"OPTIONS", b"*") => true,
+        _ => match absolute(target) {
+            Some((host, _)) => authority(host).is_some(),
+            None => false,
+        },
+    };
+    if fine { Ok(()) } else { Err(Kind::Target) }
+}
+
+/// Only bytes that may stand in a target. Beyond the grammar of RFC 3986, `"<>^{|}` and the backquote pass: clients
+/// send them and no parser gives them a meaning.
+pub(crate) fn is_target(target: &[u8]) -> bool {
+    target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'\\'))
+}
+
+/// The authority of a target in absolute-form, and what follows it.
+fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
+    let after = |scheme: &[u8]| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let rest = after(b"http://").or_else(|| after(b"https://"))?;
+    rest.split_at_checked(memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len()))
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2), of which no part may be empty but the port: the port, if there is one.
+///
+/// A comma, which a registered name may have, is refused: it makes a list of the field.
+pub(crate) fn authority(text: &[u8]) -> Option<Option<u16>> {
+    let host_len = match text {
+        [b'[', ..] => memchr::memchr(b']', text)?.saturating_add(1),
+        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at_checked(host_len)?;
+    let valid = match host {
+        [b'[', address @ .., b']'] => {
+            std::str::from_utf8(address).is_ok_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => is_registered_name(host),
+    };
+    match rest {
+        _ if !valid => None,
+        [] | [b':'] => Some(None),
+        [b':', digits @ ..] => {
+            let mut port: u16 = 0;
+            for byte in digits {
+                let digit = u16::from(byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?);
+                port = port.checked_mul(10)?.checked_add(digit)?;
+            }
+            Some(Some(port))
+        }
+        _ => None,
+    }
+}
+
+/// `reg-name` (RFC 3986 §3.2.2), not empty and without a comma. An IPv4 address is one, too.
+fn is_registered_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let [first, after @ ..] = rest {
+        rest = match (first, after) {
+            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
+            (b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'', _) => after,
+            (b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => after,
+            (b, _) if b.is_ascii_alphanumeric() => after,
+            _ => return false,
+        };
+    }
+    !name.is_empty()
+}
+
+/// Whether what has come can be the start of a status line: a peer that speaks something else is refused at once.
+pub(crate) fn may_be_status_line(input: &[u8]) -> bool {
+    input.iter().zip(b"HTTP/").all(|(a, b)| a == b)
+}
+
+/// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4). The reason is checked and forgotten.
+pub(crate) fn status_line(line: &[u8]) -> Result<StatusLine, Kind> {
+    let (version, rest) = line.split_at_checked("HTTP/1.1".len()).ok_or(Kind::StatusLine)?;
+    let version = self::version(version).map_err(|kind| match kind {
+        Kind::VersionNotSupported => kind,
+        _ => Kind::StatusLine,
+    })?;
+    let [b' ', code @ ..] = rest else { return Err(Kind::StatusLine) };
+    let (code, reason) = code.split_at_checked(3).ok_or(Kind::StatusLine)?;
+    let [b' ', reason @ ..] = reason else { return Err(Kind::StatusLine) };
+    let status = StatusCode::from_bytes(code).map_err(|_| Kind::StatusLine)?;
+    if !is_value(reason) || status.as_u16() >= 600 {
+        return Err(Kind::StatusLine);
+    }
+    Ok(StatusLine { version, status })
+}
+
+/// Fills `head` from a complete request head, of which `line` has been checked and `scan` has found the fields.
+/// Says whether the connection may carry another exchange.
+pub(crate) fn request(
+    input: &[u8],
+    line: &RequestLine,
+    scan: &Scan,
+    head: &mut RequestHead,
+) -> Result<bool, Kind> {
+    head.clear();
+    let (method, target, section) = line.split(input);
+    head.method = Method::from_bytes(method).map_err(|_| Kind::Method)?;
+    head.version = line.version;
+    let mut said = Said::default();
+    with_headers(section, scan.lines(), |headers| {
+        said.read(headers, section, Side::Client, &mut head.fields)
+    })?;
+    if said.hosts > 1 || (said.hosts == 0 && line.version == Version::Http11) {
+        return Err(Kind::HostCount);
+    }
+    set_target(method, target, head)?;
+    head.content = framing::request(line.version, said.content_length, said.transfer_encoding)
+        .map_err(|error| error.kind)?;
+    head.accepts_trailers = said.te_trailers;
+    let http11 = line.version == Version::Http11;
+    if http11 && said.expects_other {
+        return Err(Kind::Expectation);
+    }
+    head.expects_continue = http11 && said.expects_continue && !head.content.is_empty();
+    if http11 && said.upgrade && said.websocket && head.method == Method::GET {
+        if !head.content.is_empty() {
+            return Err(Kind::UpgradeWithContent);
+        }
+        head.upgrade = Some(Upgrade::WebSocket);
+    }
+    // A client of HTTP/1.0 that posts without a length may mean "until I close". It gets its answer, and whatever
+    // follows is never taken for a request (RFC 9112 §6.3).
+    let endless = !http11 && said.content_length.is_none() && !bodiless(&head.method);
+    Ok(!endless && said.persistent(line.version))
+}
+
+fn bodiless(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE | Method::TRACE)
+}
+
+/// What a response answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Asked {
+    /// The request was a `HEAD`.
+    pub(crate) head: bool,
+    /// The request asked for this protocol.
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+/// Fills `head` from a complete response head whose status line has `line_len` bytes. Says whether the connection
+/// may carry another exchange.
+pub(crate) fn response(
+    input: &[u8],
+    line_len: usize,
+    scan: &Scan,
+    asked: Asked,
+    head: &mut ResponseHead,
+) -> Result<bool, Kind> {
+    head.clear();
+    let (line, section) = input.split_at_checked(line_len).ok_or(Kind::StatusLine)?;
+    let StatusLine { version, status } = status_line(line)?;
+    let section = section.get(2..).unwrap_or_default();
+    head.status = status;
+    head.version = version;
+    let mut said = Said::default();
+    with_headers(section, scan.lines(), |headers| {
+        said.read(headers, section, Side::Origin, &mut head.fields)
+    })?;
+    let (length, coding) = (said.content_length, said.transfer_encoding);
+    head.content =
+        framing::response(version, status, asked.head, length, coding).map_err(|error| error.kind)?;
+    head.declared_length = length;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let switched = said.upgrade && said.websocket && version == Version::Http11;
+        if !switched || asked.upgrade.is_none() {
+            return Err(Kind::SwitchingProtocols);
+        }
+        head.upgrade = asked.upgrade;
+    }
+    // What must have no content and yet declares some may be followed by it, or not: nobody can tell.
+    let declares = length.is_some_and(|l| l > 0) || coding != TransferEncoding::Absent;
+    let doubtful = match status {
+        StatusCode::NOT_MODIFIED => false,
+        _ if asked.head => false,
+        StatusCode::RESET_CONTENT => length != Some(0),
+        _ => framing::has_no_content(status) && declares,
+    };
+    let delimited = head.content != Length::UntilClose;
+    Ok(said.persistent(version) && delimited && !doubtful)
+}
+
+/// Reads a complete trailer section. What must not stand in one is left out (RFC 9110 §6.5.1).
+pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fields) -> Result<(), Kind> {
+    with_headers(section, lines, |headers| {
+        fields.load(section);
+        for header in headers {
+            let known = Known::of(header.name.as_bytes());
+            check_name(header, known, side)?;
+            if known.may_trail() {
+                adopt(header, section, known, fields);
+            }
+        }
+        Ok(())
+    })
+    .map_err(|kind| if kind == Kind::Field { Kind::Trailer } else { kind })
+}
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Origin,
+}
+
+/// Parses a field section that ends with its empty line.
+fn with_headers<T>(
+    section: &[u8],
+    lines: usize,
+    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
+) -> Result<T, Kind> {
+    // Setting up slots that nobody needs costs more than parsing what is there.
+    match lines {
+        0..=16 => parse_headers(section, &mut [EMPTY_HEADER; 16], read),
+        17..=32 => parse_headers(section, &mut [EMPTY_HEADER; 32], read),
+        33..=128 => parse_headers(section, &mut [EMPTY_HEADER; 128], read),
+        _ => parse_headers(section, &mut vec![EMPTY_HEADER; lines], read),
+    }
+}
+
+fn parse_headers<'b, T>(
+    section: &'b [u8],
+    slots: &mut [Header<'b>],
+    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
+) -> Result<T, Kind> {
+    match httparse::parse_headers(section, slots) {
+        Ok(httparse::Status::Complete((length, headers))) if length == section.len() => read(headers),
+        _ => Err(Kind::Field),
+    }
+}
+
+/// What the fields of a head say that is not kept among them.
+#[derive(Debug, Default)]
+struct Said {
+    content_length: Option<u64>,
+    transfer_encoding: TransferEncoding,
+    hosts: u32,
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+    nominations: usize,
+    websocket: bool,
+    expects_continue: bool,
+    expects_other: bool,
+    te_trailers: bool,
+}
+
+impl Said {
+    /// Sorts fields into those that go on and those whose meaning is kept here.
+    fn read(
+        &mut self,
+        headers: &[Header<'_>],
+        section: &[u8],
+        side: Side,
+        fields: &mut Fields,
+    ) -> Result<(), Kind> {
+        fields.load(section);
+        for header in headers {
+            let known = Known::of(header.name.as_bytes());
+            match known {
+                Known::Other => check_name(header, known, side)?,
+                Known::Host if side == Side::Client => self.host(header.value)?,
+                _ if known.is_of_connection() => {
+                    self.hop_by_hop(known, header.value)?;
+                    continue;
+                }
+                _ => {}
+            }
+            adopt(header, section, known, fields);
+        }
+        if self.nominations > 0 {
+            strip_nominated(headers, fields);
+        }
+        Ok(())
+    }
+
+    fn host(&mut self, value: &[u8]) -> Result<(), Kind> {
+        self.hosts = self.hosts.saturating_add(1);
+        if authority(value).is_some() { Ok(()) } else { Err(Kind::Host) }
+    }
+
+    fn hop_by_hop(&mut self, known: Known, value: &[u8]) -> Result<(), Kind> {
+        match known {
+            Known::ContentLength if self.content_length.is_some() => return Err(Kind::ContentLengthRepeated),
+            Known::ContentLength => {
+                self.content_length = Some(framing::content_length(value).map_err(|error| error.kind)?);
+            }
+            Known::TransferEncoding => self.transfer_encoding = self.transfer_encoding.and(value),
+            Known::Connection => self.connection(value)?,
+            Known::Te => self.te_trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers")),
+            Known::Upgrade => self.websocket |= members(value).any(|m| m.eq_ignore_ascii_case(b"websocket")),
+            Known::Expect => {
+                let known = |member: &[u8]| member.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue = true;
+                self.expects_other |= value.is_empty() || !members(value).all(known);
+            }
+            // What is left says something about one connection that we don't use.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `Connection`: options, and names of fields that go no further (RFC 9110 §7.6.1).
+    fn connection(&mut self, value: &[u8]) -> Result<(), Kind> {
+        for option in members(value) {
+            if !is_token(option) {
+                return Err(Kind::Connection);
+            }
+            match Nominated::of(option) {
+                Nominated::Close => self.close = true,
+                Nominated::KeepAlive => self.keep_alive = true,
+                Nominated::Upgrade => self.upgrade = true,
+                Nominated::OfConnection => {}
+                Nominated::Protected => return Err(Kind::Connection),
+                Nominated::Field(_) => self.nominations = self.nominations.saturating_add(1),
+            }
+        }
+        if self.nominations > NOMINATIONS_MAX { Err(Kind::Connection) } else { Ok(()) }
+    }
+
+    fn persistent(&self, version: Version) -> bool {
+        !self.close && (version == Version::Http11 || self.keep_alive)
+    }
+}
+
+/// What a member of `Connection` means.
+enum Nominated {
+    Close,
+    KeepAlive,
+    Upgrade,
+    /// A field that is never passed on anyway.
+    OfConnection,
+    /// A field without which the message would mean something else to whoever gets it: framing, `Host`, and what
+    /// we add ourselves.
+    Protected,
+    Field(Known),
+}
+
+impl Nominated {
+    fn of(option: &[u8]) -> Self {
+        match Known::of(option) {
+            Known::KeepAlive => Self::KeepAlive,
+            Known::Upgrade => Self::Upgrade,
+            Known::ContentLength | Known::TransferEncoding | Known::Host => Self::Protected,
+            known if known.is_ours() => Self::Protected,
+            known if known.is_of_connection() => Self::OfConnection,
+            Known::Other if option.eq_ignore_ascii_case(b"close") => Self::Close,
+            known => Self::Field(known),
+        }
+    }
+}
+
+fn strip_nominated(headers: &[Header<'_>], fields: &mut Fields) {
+    for header in headers.iter().filter(|h| Known::of(h.name.as_bytes()) == Known::Connection) {
+        for option in members(header.value) {
+            match Nominated::of(option) {
+                Nominated::Field(Known::Other) => {
+                    fields.retain(|name, _| !name.eq_ignore_ascii_case(option));
+                }
+                Nominated::Field(known) => fields.remove_known(known),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The target becomes origin-form or `*`, and the authority of an absolute-form target becomes the `Host`
+/// (RFC 9112 §3.2.2).
+fn set_target(method: &[u8], target: &[u8], head: &mut RequestHead) -> Result<(), Kind> {
+    let absolute = if target.starts_with(b"/") || method == b"CONNECT" { None } else { absolute(target) };
+    let Some((host, path)) = absolute else {
+        head.target.extend_from_slice(target);
+        return Ok(());
+    };
+    match path {
+        [b'/', ..] => head.target.extend_from_slice(path),
+        [] if method == b"OPTIONS" => head.target.push(b'*'),
+        _ => {
+            head.target.push(b'/');
+            head.target.extend_from_slice(path);
+        }
+    }
+    head.fields.compose(Known::Host.as_str(), &[Part::Bytes(host)]).map_err(|_| Kind::Host)
+}
+
+impl RequestLine {
+    /// The method, the target and the field section.
+    fn split<'a>(&self, input: &'a [u8]) -> (&'a [u8], &'a [u8], &'a [u8]) {
+        let (method_len, target_len) = (self.method_len as usize, self.target_len as usize);
+        let (method, rest) = input.split_at_checked(method_len).unwrap_or_default();
+        let rest = rest.get(1..).unwrap_or_default();
+        let (target, rest) = rest.split_at_checked(target_len).unwrap_or_default();
+        (method, target, rest.get(" HTTP/1.1\r\n".len()..).unwrap_or_default())
+    }
+}
+
+/// Gateways to CGI take an underscore for a hyphen, so `Content_Length` would be read by some and not by others.
+fn check_name(header: &Header<'_>, known: Known, side: Side) -> Result<(), Kind> {
+    if side == Side::Client && known == Known::Other && header.name.as_bytes().contains(&b'_') {
+        return Err(Kind::FieldUnderscore);
+    }
+    Ok(())
+}
+
+fn adopt(header: &Header<'_>, section: &[u8], known: Known, fields: &mut Fields) {
+    let name = range_in(section, header.name.as_bytes());
+    fields.adopt(name, range_in(section, header.value), known);
+}
+
+/// Where `part`, which is a slice of `whole`, stands in it.
+fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start.saturating_add(part.len())
+}
+
+/// The members of a list that are not empty (RFC 9110 §5.6.1.2).
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(trim).filter(|m| !m.is_empty())
+}
+
+fn small(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,166 @@
+//! Version-neutral heads: what a message says before its content, whichever version carried it.
+
+use crate::{Fields, Length};
+use http::{Method, StatusCode};
+
+/// The version that a message was received in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+impl Version {
+    /// As it stands in a start line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+
+    /// As it stands in `Via` and in `network.protocol.version`: without the name.
+    pub const fn number(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
+/// A protocol that a connection may be switched to. Only what is known to be safe to tunnel is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// `websocket` (RFC 6455).
+    WebSocket,
+}
+
+impl Upgrade {
+    /// The token of the `Upgrade` field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// The head of a request.
+///
+/// Fields that concern one connection only (`Connection` and what it names, `Transfer-Encoding`, `TE`, `Upgrade`,
+/// `Keep-Alive`, `Proxy-Connection`, `Trailer`, `Expect`, `Content-Length`) are not among [`fields`](Self::fields):
+/// their meaning stands in the members beside it, and they are written anew for the next connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The method, case-sensitive.
+    pub method: Method,
+    /// The version that it was received in.
+    pub version: Version,
+    /// Origin-form (`/path?query`), or `*` for `OPTIONS`, or `host:port` for `CONNECT`; never absolute-form: the
+    /// authority of an absolute-form target has become the `Host` (RFC 9112 §3.2.2).
+    pub target: Vec<u8>,
+    /// The fields that go end to end, `Host` among them.
+    pub fields: Fields,
+    /// The length of the content.
+    pub content: Length,
+    /// The client asks to switch protocols (`Upgrade` and `Connection: upgrade`).
+    pub upgrade: Option<Upgrade>,
+    /// The client waits for a 100 before it sends the content (`Expect: 100-continue`).
+    pub expects_continue: bool,
+    /// The client takes trailers (`TE: trailers`).
+    pub accepts_trailers: bool,
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        Self {
+            method: Method::GET,
+            version: Version::Http11,
+            target: Vec::new(),
+            fields: Fields::new(),
+            content: Length::None,
+            upgrade: None,
+            expects_continue: false,
+            accepts_trailers: false,
+        }
+    }
+}
+
+impl RequestHead {
+    /// An empty `GET` of nothing, to be filled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything but the memory, so that the next request costs no allocation.
+    pub fn clear(&mut self) {
+        let (mut target, mut fields) = (std::mem::take(&mut self.target), std::mem::take(&mut self.fields));
+        target.clear();
+        fields.clear();
+        *self = Self { target, fields, ..Self::default() };
+    }
+
+    /// The target up to the first `?`.
+    pub fn path(&self) -> &[u8] {
+        match memchr::memchr(b'?', &self.target) {
+            Some(at) => self.target.get(..at).unwrap_or_default(),
+            None => &self.target,
+        }
+    }
+
+    /// The target after the first `?`, if there is one.
+    pub fn query(&self) -> Option<&[u8]> {
+        memchr::memchr(b'?', &self.target).and_then(|at| self.target.get(at..)).and_then(|q| q.get(1..))
+    }
+
+    /// The host and port that the request is for, as the client wrote them; empty if it may be (HTTP/1.0).
+    pub fn authority(&self) -> &[u8] {
+        self.fields.get("host").unwrap_or_default()
+    }
+}
+
+/// The head of a response. What [`RequestHead`] says of its fields holds here too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status, 100 to 599.
+    pub status: StatusCode,
+    /// The version that it was received in.
+    pub version: Version,
+    /// The fields that go end to end.
+    pub fields: Fields,
+    /// The length of the content that follows this head. For an answer to `HEAD`, a 204 or a 304: none.
+    pub content: Length,
+    /// What `Content-Length` said, even where no content follows (`HEAD`, 304).
+    pub declared_length: Option<u64>,
+    /// With a 101: the protocol that the connection has been switched to.
+    pub upgrade: Option<Upgrade>,
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        Self {
+            status: StatusCode::OK,
+            version: Version::Http11,
+            fields: Fields::new(),
+            content: Length::None,
+            declared_length: None,
+            upgrade: None,
+        }
+    }
+}
+
+impl ResponseHead {
+    /// An empty 200, to be filled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything but the memory.
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = Self { fields, ..Self::default() };
+    }
+}

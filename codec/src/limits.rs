@@ -1,0 +1,52 @@
+//! Every limit of a message, with its unit in its name and its default.
+
+/// What a peer may make us hold or do. Each is checked before anything is allocated for it.
+///
+/// The defaults are safe to face the internet with. Raising one raises what a single connection may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Request line, without its CRLF. Beyond it: 414 (RFC 9112 §3). Default 8 KiB.
+    pub request_line_bytes_max: usize,
+    /// Method token. Beyond it: 400. Default 32.
+    pub method_bytes_max: usize,
+    /// Head of a request, start line included. Beyond it: 431 (RFC 6585 §5). Default 32 KiB.
+    pub request_head_bytes_max: usize,
+    /// Fields in a request's head. Beyond it: 431. Default 128.
+    pub request_fields_max: usize,
+    /// Head of a response, status line included. Beyond it: 502. Default 64 KiB.
+    pub response_head_bytes_max: usize,
+    /// Fields in a response's head. Beyond it: 502. Default 256.
+    pub response_fields_max: usize,
+    /// Trailer section. Beyond it: 431, or an abort once forwarding has begun. Default 4 KiB.
+    pub trailer_bytes_max: usize,
+    /// Fields in a trailer section. Default 16.
+    pub trailer_fields_max: usize,
+    /// Chunk extensions of one message: this many bytes …  Default 1 KiB.
+    pub chunk_extension_bytes_max: u64,
+    /// … and this many more for each chunk that has come so far. Default 16.
+    pub chunk_extension_bytes_per_chunk: u64,
+    /// Interim (1xx) responses before the final one. Beyond it: 502. Default 16.
+    pub interim_responses_max: u32,
+    /// Empty lines ignored before a request line (RFC 9112 §2.2). Default 2.
+    pub leading_empty_lines_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line_bytes_max: 8 << 10,
+            method_bytes_max: 32,
+            request_head_bytes_max: 32 << 10,
+            request_fields_max: 128,
+            response_head_bytes_max: 64 << 10,
+            response_fields_max: 256,
+            trailer_bytes_max: 4 << 10,
+            trailer_fields_max: 16,
+            chunk_extension_bytes_max: 1 << 10,
+            chunk_extension_bytes_per_chunk: 16,
+            interim_responses_max: 16,
+            leading_empty_lines_max: 2,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The control thread: one single-threaded runtime for all that is not a request.
+
+use crate::{
+    admin::{Admin, server, view::View},
+    events::Events,
+    log::Counts,
+};
+use corelane_engine::Handle;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::{net::TcpStream, runtime, sync::oneshot, time::timeout};
+
+/// How long an upstream may take to accept the one connection that is tried at the start.
+const FIRST_TRY_MAX: Duration = Duration::from_secs(1);
+/// Upstreams that are tried at the start.
+const FIRST_TRIES_MAX: usize = 1024;
+/// How long the end waits for what still runs in the background.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+/// Threads for questions to lanes, which block for a moment.
+const BLOCKING_THREADS_MAX: usize = 2;
+
+/// What the program is.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its version.
+    pub version: &'static str,
+    /// The commit that it was built from.
+    pub commit: &'static str,
+}
+
+/// What the control thread is given.
+#[derive(Debug)]
+pub struct Setup {
+    /// What the program is.
+    pub about: About,
+    /// Where to answer operators, if at all.
+    pub admin: Option<Admin>,
+    /// What becomes of the access log's lines, if there is one.
+    pub access_log: Option<Arc<Counts>>,
+    /// What becomes of the lines about the process.
+    pub event_log: Option<Arc<Counts>>,
+    /// Upstreams to try once at the start: if none answers, that is said.
+    pub upstreams: Vec<SocketAddr>,
+    /// Where to say it.
+    pub events: Events,
+}
+
+/// The control thread, running.
+#[derive(Debug)]
+pub struct Control {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Starts the thread beside a running engine.
+    pub fn start(setup: Setup, engine: Handle) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("corelane-control".to_owned()).spawn(move || {
+            runtime.block_on(run(setup, engine, stopped));
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends the thread. A unix socket is removed.
+    pub fn stop(self) {
+        let _ = self.stop.send(());
+        // A panic there was printed when it happened, and nothing depends on the thread any more.
+        let _ = self.thread.join();
+    }
+}
+
+async fn run(setup: Setup, engine: Handle, stopped: oneshot::Receiver<()>) {
+    let Setup { about, admin, access_log, event_log, upstreams, events } = setup;
+    if !upstreams.is_empty() {
+        tokio::spawn(try_once(upstreams, events.clone()));
+    }
+    // Lives until the end, because its drop removes the socket.
+    let admin = match admin.map(Admin::into_parts) {
+        Some((listener, path)) => {
+            match server::start(listener, View::new(engine, about, access_log, event_log)) {
+                Ok(()) => {}
+                Err(error) => events.error(format_args!("the admin server cannot run: {error}")),
+            }
+            path
+        }
+        None => None,
+    };
+    let _ = stopped.await;
+    drop(admin);
+}
+
+/// Connects to each upstream once and says so if none answers.
+async fn try_once(upstreams: Vec<SocketAddr>, events: Events) {
+    let tries: Vec<_> = upstreams
+        .into_iter()
+        .take(FIRST_TRIES_MAX)
+        .map(|address| tokio::spawn(timeout(FIRST_TRY_MAX, TcpStream::connect(address))))
+        .collect();
+    for one in tries {
+        if let Ok(Ok(Ok(_connected))) = one.await {
+            return;
+        }
+    }
+    events.warn("no upstream answers; requests get 502 until one does");
+}

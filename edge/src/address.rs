@@ -1,0 +1,256 @@
+//! Addresses as they are written on the command line, and what they resolve to.
+
+use crate::failure::Failure;
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    str::FromStr,
+};
+
+const EXPECTED: &str = "expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080";
+/// The largest weight.
+const WEIGHT_MAX: u32 = 65_535;
+
+/// A host, by name or by number, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    /// Without brackets.
+    host: String,
+    port: u16,
+}
+
+impl HostPort {
+    /// All its addresses, at least one. A name is asked for once, here.
+    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let failed = |why: &dyn fmt::Display| {
+            let host = &self.host;
+            Failure::Run(format!(
+                "cannot resolve {host}: {why}; check the name, or give an address by number"
+            ))
+        };
+        let mut addresses: Vec<SocketAddr> = match (self.host.as_str(), self.port).to_socket_addrs() {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => return Err(failed(&error)),
+        };
+        addresses.sort();
+        addresses.dedup();
+        if addresses.is_empty() { Err(failed(&"it has no address")) } else { Ok(addresses) }
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { host: address.ip().to_string(), port: address.port() });
+        }
+        if text.contains("://") {
+            return Err(format!("a scheme has no place here; {EXPECTED}"));
+        }
+        let (host, port) = text.split_once(':').ok_or_else(|| EXPECTED.to_owned())?;
+        let is_name =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        // What looks like an address by number and is none (1.2.3.4.5) is not worth asking a resolver for.
+        let is_number =
+            host.bytes().all(|b| b.is_ascii_digit() || b == b'.') && host.parse::<Ipv4Addr>().is_err();
+        match port.parse() {
+            Ok(port) if is_name && !is_number => Ok(Self { host: host.to_owned(), port }),
+            _ => Err(EXPECTED.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// Every address of the machine, IPv4 and IPv6.
+    Everywhere(u16),
+    /// The addresses of one host.
+    On(HostPort),
+}
+
+impl Listen {
+    fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+        match self {
+            Self::On(at) => at.resolve(),
+            Self::Everywhere(port) => {
+                let mut addresses = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))];
+                // A machine may have no IPv6.
+                if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
+                    addresses.insert(0, SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)));
+                }
+                Ok(addresses)
+            }
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(':').map(str::parse) {
+            Some(Ok(port)) => Ok(Self::Everywhere(port)),
+            Some(Err(_)) => Err(format!("{EXPECTED} or :8080")),
+            None => text.parse().map(Self::On).map_err(|error| format!("{error} or :8080")),
+        }
+    }
+}
+
+/// All addresses to listen on; the same one twice is a mistake.
+pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<SocketAddr>, Failure> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for one in listen {
+        for address in one.resolve()? {
+            if address.port() != 0 && addresses.contains(&address) {
+                return Err(Failure::Usage(format!("--listen names {address} twice; leave one of them out")));
+            }
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+/// Where to forward to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct To {
+    at: HostPort,
+    pub(crate) weight: Option<u32>,
+}
+
+impl To {
+    /// The addresses to forward to: of a name that has both kinds, the IPv4 ones, because an origin on `localhost`
+    /// rarely listens on both.
+    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let mut addresses = self.at.resolve()?;
+        if addresses.iter().any(SocketAddr::is_ipv4) {
+            addresses.retain(SocketAddr::is_ipv4);
+        }
+        if let Some(address) = addresses.iter().find(|address| address.ip().is_unspecified()) {
+            let loopback = match address.ip() {
+                IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+            };
+            let meant = SocketAddr::new(loopback, address.port());
+            return Err(Failure::Usage(format!("--to {address} is no address to connect to; try {meant}")));
+        }
+        Ok(addresses)
+    }
+}
+
+impl FromStr for To {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (at, weight) = match text.split_once('=') {
+            Some((at, weight)) => (at, Some(weight)),
+            None => (text, None),
+        };
+        let at: HostPort = at.parse()?;
+        if at.port == 0 {
+            return Err("port 0 is no port to connect to".to_owned());
+        }
+        let weight = match weight.map(str::parse) {
+            None => None,
+            Some(Ok(weight)) if (1..=WEIGHT_MAX).contains(&weight) => Some(weight),
+            Some(_) => return Err(format!("expected a weight from 1 to {WEIGHT_MAX} after the =")),
+        };
+        Ok(Self { at, weight })
+    }
+}
+
+/// Why an address cannot be listened on, in a sentence that says what to do.
+pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{address} is taken by another program; choose another --listen or find it with: ss -ltnp 'sport = :{port}'"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "no permission to listen on {address}; choose a port from 1024 on, or allow it with: \
+             setcap cap_net_bind_service=+ep PROGRAM (in systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "{address} is not an address of this machine; choose another --listen (ip -brief address lists them)"
+            )
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_ports() {
+        for right in ["127.0.0.1:80", "[::1]:80", "localhost:9001", "a-b.example.:1", "a_b:65535"] {
+            assert_eq!(right.parse::<HostPort>().unwrap().to_string(), right);
+        }
+        for wrong in [
+            "",
+            "8080",
+            "localhost",
+            "localhost:",
+            "localhost:x",
+            "localhost:65536",
+            "::1:80",
+            "[::1]",
+            "1.2.3.4.5:1",
+            "a b:1",
+            ":1",
+        ] {
+            assert!(wrong.parse::<HostPort>().is_err(), "{wrong}");
+        }
+        let scheme = "http://localhost:80".parse::<HostPort>().unwrap_err();
+        assert!(scheme.contains("scheme"), "{scheme}");
+    }
+
+    #[test]
+    fn a_port_alone_is_everywhere() {
+        assert_eq!(":8080".parse(), Ok(Listen::Everywhere(8080)));
+        assert!(":x".parse::<Listen>().is_err());
+        assert!("8080".parse::<Listen>().unwrap_err().contains(":8080"));
+        let addresses = resolve_listen(&[Listen::Everywhere(8080)]).unwrap();
+        assert!(addresses.contains(&SocketAddr::from(([0, 0, 0, 0], 8080))));
+    }
+
+    #[test]
+    fn twice_the_same_is_a_mistake() {
+        let listen: Vec<Listen> = ["127.0.0.1:8080", ":0", ":0"].map(|text| text.parse().unwrap()).to_vec();
+        assert!(resolve_listen(&listen).is_ok());
+        let listen: Vec<Listen> =
+            ["127.0.0.1:8080", "127.0.0.1:8080"].map(|text| text.parse().unwrap()).to_vec();
+        assert!(matches!(resolve_listen(&listen), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn upstreams_may_have_weights() {
+        let to = |text: &str| text.parse::<To>();
+        assert_eq!(to("127.0.0.1:9001").unwrap().weight, None);
+        assert_eq!(to("127.0.0.1:9001=3").unwrap().weight, Some(3));
+        for wrong in
+            ["127.0.0.1:0", "127.0.0.1:1=", "127.0.0.1:1=0", "127.0.0.1:1=x", "127.0.0.1:1=65536", "=1"]
+        {
+            assert!(to(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            to("localhost:9001").unwrap().resolve().unwrap(),
+            [SocketAddr::from(([127, 0, 0, 1], 9001))]
+        );
+        assert!(matches!(to("0.0.0.0:9001").unwrap().resolve(), Err(Failure::Usage(_))));
+        assert!(matches!(to("name.invalid:9001").unwrap().resolve(), Err(Failure::Run(_))));
+    }
+}

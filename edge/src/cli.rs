@@ -1,0 +1,321 @@
+//! The command line, as a value. Nothing here acts.
+
+use crate::{
+    address::{HostPort, Listen, To},
+    units,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use corelane_control::log;
+use corelane_engine::{Driver, Timeouts};
+use std::{path::PathBuf, time::Duration};
+
+/// A reverse proxy with one lane per core.
+#[derive(Debug, Parser)]
+#[command(
+    name = "corelane",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 fine, 1 failure at run time, 2 usage, 3 bad configuration."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Say the version, the commit, the driver, and the limits in force
+    #[arg(long)]
+    pub(crate) version: bool,
+    /// Say the version and the commit
+    #[arg(short = 'V')]
+    pub(crate) short_version: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Two small origins and the proxy before them: nothing to install, something to curl
+    Demo(DemoArgs),
+    /// Listen on addresses and forward everything to upstreams
+    #[command(after_help = SIGNALS)]
+    Proxy(ProxyArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const SIGNALS: &str = "\
+Durations and sizes have a unit: 500ms, 3s, 1m, 1h; 64k, 1m, 1g.
+
+Signals: TERM, INT drain (a second one stops at once), QUIT drains without a deadline, USR1 reopens the access log.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// Where to listen; `:8080` is every address of the machine. Repeatable, or separated by commas
+    #[arg(long, value_name = "HOST:PORT", required = true, value_delimiter = ',')]
+    pub(crate) listen: Vec<Listen>,
+    /// Where to forward to, with a weight if they differ. Repeatable, or separated by commas
+    #[arg(long, value_name = "HOST:PORT[=WEIGHT]", required = true, value_delimiter = ',')]
+    pub(crate) to: Vec<To>,
+    /// How an upstream is chosen
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) balance: Balance,
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to listen. Repeatable, or separated by commas
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_delimiter = ',')]
+    pub(crate) listen: Vec<Listen>,
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
+}
+
+/// How an upstream is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Balance {
+    /// In turn, by weight
+    #[default]
+    RoundRobin,
+    /// By chance
+    Random,
+    /// The one with the fewest requests under way
+    LeastRequest,
+}
+
+/// What the commands that serve have in common.
+#[derive(Debug, Args)]
+pub(crate) struct ServingArgs {
+    /// Lanes: threads that serve, each with an event loop of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = lanes)]
+    pub(crate) lanes: usize,
+    /// The event loop: io_uring where the kernel grants it, or one of the two
+    #[arg(long, value_name = "DRIVER", default_value = "auto", value_enum)]
+    driver: DriverName,
+    /// Where operators look: /livez, /readyz, /metrics, /stats.json (off by default; for demo: any free port)
+    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
+    pub(crate) admin: Option<AdminAt>,
+    /// Where access log lines go
+    #[arg(long, value_name = "stdout|off|PATH", default_value = "stdout", value_parser = access_log)]
+    pub(crate) access_log: AccessLogTo,
+    /// How access log lines look [default: json; for demo: combined]
+    #[arg(long, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+    /// The most content that a request may have; more is answered with 413
+    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = units::size)]
+    pub(crate) content_max: u64,
+    #[command(flatten)]
+    times: TimeArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Times")]
+struct TimeArgs {
+    /// For requests in flight when a drain begins
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    drain_grace: Duration,
+    /// To connect to an upstream
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = units::positive_duration)]
+    connect_timeout: Duration,
+    /// For the whole head of a request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::positive_duration)]
+    client_head_timeout: Duration,
+    /// For the head of a response
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
+    upstream_head_timeout: Duration,
+    /// Between two pieces of content, on either side
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
+    between_bytes_timeout: Duration,
+    /// For a client's connection without a request
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
+    client_idle_timeout: Duration,
+    /// For a pooled upstream connection
+    #[arg(long, value_name = "TIME", default_value = "50s", value_parser = units::positive_duration)]
+    upstream_idle_timeout: Duration,
+    /// For a tunnel without a byte in either direction
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::positive_duration)]
+    tunnel_idle_timeout: Duration,
+    /// For what a client still sends once it has its answer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::duration)]
+    linger: Duration,
+}
+
+impl ServingArgs {
+    pub(crate) fn driver(&self) -> Driver {
+        match self.driver {
+            DriverName::Auto => Driver::Auto,
+            DriverName::Uring => Driver::Uring,
+            DriverName::Epoll => Driver::Epoll,
+        }
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let mut timeouts = Timeouts::default();
+        timeouts.drain_grace = self.times.drain_grace;
+        timeouts.connect = self.times.connect_timeout;
+        timeouts.client_head = self.times.client_head_timeout;
+        timeouts.upstream_head = self.times.upstream_head_timeout;
+        timeouts.between_bytes = self.times.between_bytes_timeout;
+        timeouts.client_idle = self.times.client_idle_timeout;
+        timeouts.upstream_idle = self.times.upstream_idle_timeout;
+        timeouts.tunnel_idle = self.times.tunnel_idle_timeout;
+        timeouts.linger = self.times.linger;
+        timeouts
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DriverName {
+    Auto,
+    Uring,
+    Epoll,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// Apache's combined format
+    Combined,
+}
+
+impl From<LogFormat> for log::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Combined => Self::Combined,
+        }
+    }
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccessLogTo {
+    Off,
+    To(log::Target),
+}
+
+fn access_log(text: &str) -> Result<AccessLogTo, String> {
+    match text {
+        "" => Err("expected stdout, off, or a path".to_owned()),
+        "off" => Ok(AccessLogTo::Off),
+        "stdout" => Ok(AccessLogTo::To(log::Target::Stdout)),
+        path => Ok(AccessLogTo::To(log::Target::File(PathBuf::from(path)))),
+    }
+}
+
+/// Where the admin server listens, before the name is resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AdminAt {
+    Tcp(HostPort),
+    Unix(PathBuf),
+}
+
+impl std::str::FromStr for AdminAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("expected a path after unix:, such as unix:/run/corelane/admin.sock".to_owned()),
+            Some(path) => Ok(Self::Unix(PathBuf::from(path))),
+            None if text.starts_with(':') => Err(format!(
+                "say for whom: 127.0.0.1{text} for this machine only, 0.0.0.0{text} for everybody"
+            )),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
+
+/// Lanes that a process may have; more than any machine has cores today.
+const LANES_MAX: usize = 1024;
+
+fn lanes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(lanes) if (1..=LANES_MAX).contains(&lanes) => Ok(lanes),
+        _ => Err(format!("expected a number from 1 to {LANES_MAX}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn proxy(arguments: &[&str]) -> Result<ProxyArgs, String> {
+        let all = ["corelane", "proxy", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9001"];
+        match Cli::try_parse_from(all.iter().chain(arguments)) {
+            Ok(Cli { command: Some(Command::Proxy(args)), .. }) => Ok(args),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_engines() {
+        assert_eq!(proxy(&[]).unwrap().serving.timeouts(), Timeouts::default());
+    }
+
+    #[test]
+    fn every_time_reaches_its_timeout() {
+        let args = [
+            "--drain-grace=1s",
+            "--connect-timeout=2s",
+            "--client-head-timeout=3s",
+            "--upstream-head-timeout=4s",
+            "--between-bytes-timeout=5s",
+            "--client-idle-timeout=6s",
+            "--upstream-idle-timeout=7s",
+            "--tunnel-idle-timeout=8s",
+            "--linger=9s",
+        ];
+        let timeouts = proxy(&args).unwrap().serving.timeouts();
+        let seconds = [
+            timeouts.drain_grace,
+            timeouts.connect,
+            timeouts.client_head,
+            timeouts.upstream_head,
+            timeouts.between_bytes,
+            timeouts.client_idle,
+            timeouts.upstream_idle,
+            timeouts.tunnel_idle,
+            timeouts.linger,
+        ];
+        assert_eq!(seconds.map(|time| time.as_secs()), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn lists_are_repeated_or_have_commas() {
+        let args = proxy(&["--to", "127.0.0.1:9002=3,127.0.0.1:9003", "--listen", ":0"]).unwrap();
+        assert_eq!((args.to.len(), args.listen.len()), (3, 2));
+    }
+
+    #[test]
+    fn a_bare_number_is_no_time() {
+        let error = proxy(&["--connect-timeout", "3"]).unwrap_err();
+        assert!(error.contains("needs a unit"), "{error}");
+        let error = proxy(&["--content-max", "1024"]).unwrap_err();
+        assert!(error.contains("needs a unit"), "{error}");
+    }
+
+    #[test]
+    fn an_admin_port_is_never_open_to_everybody_by_mistake() {
+        let error = proxy(&["--admin", ":9090"]).unwrap_err();
+        assert!(error.contains("127.0.0.1:9090"), "{error}");
+        assert_eq!(proxy(&["--admin", "unix:/a"]).unwrap().serving.admin, Some(AdminAt::Unix("/a".into())));
+    }
+
+    #[test]
+    fn lanes_are_bounded() {
+        assert_eq!(proxy(&["--lanes", "4"]).unwrap().serving.lanes, 4);
+        for lanes in ["0", "-1", "1025", "two"] {
+            assert!(proxy(&[&format!("--lanes={lanes}")]).is_err(), "{lanes}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `corelane`: a reverse proxy with one lane per core.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line, as a value |
+//! | [`units`], [`address`] | what its durations, sizes and addresses look like |
+//! | [`proxy`], [`demo`] | the commands |
+//! | [`serve`] | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | [`failure`] | why a command failed, in a sentence, and the exit code |
+//! | [`version`] | what `--version` says |
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod cli;
+mod demo;
+mod failure;
+mod proxy;
+mod serve;
+mod signals;
+mod units;
+mod version;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use failure::Failure;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    // Ends the process itself, with 2, when the command line is wrong.
+    let cli = Cli::parse_from(std::env::args_os());
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Proxy(args)) => proxy::run(&args),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "corelane", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        None if cli.version => print(&version::long()),
+        None if cli.short_version => print(&version::short()),
+        None => Err(Failure::Usage("a command is missing; try: corelane --help".to_owned())),
+    }
+}
+
+/// Writes to standard output; a reader that has left is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Run(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same where nothing depends on it.
+fn print_or_ignore(text: &str) {
+    let _ = print(text);
+}

@@ -1,0 +1,207 @@
+//! An engine with all that a process puts around it: descriptors, logs, the admin server, signals, and the order in
+//! which they begin and end.
+
+use crate::{
+    address::cannot_listen,
+    cli::{AccessLogTo, AdminAt, LogFormat, ServingArgs},
+    failure::Failure,
+    proxy::Proxy,
+    signals,
+    version::{COMMIT, VERSION},
+};
+use corelane_control::{About, Address, Admin, Control, Events, Setup, events::EventLog, log};
+use corelane_engine::{Builder, Cluster, Engine, Event, Handle, StartError};
+use signal_hook::iterator::Signals;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// With fewer descriptors there is no serving: the engine keeps 128 to itself, and a client needs two.
+const DESCRIPTORS_MIN: u64 = 256;
+/// How long the end waits for a log that is being written.
+const LOG_CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// What is to be served.
+pub(crate) struct Plan<'a> {
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Resolved.
+    pub(crate) cluster: Cluster,
+    pub(crate) serving: &'a ServingArgs,
+    pub(crate) admin: Option<Address>,
+    pub(crate) log_format: LogFormat,
+    /// Called once everything listens.
+    pub(crate) say_more: Option<&'a dyn Fn(&Listening)>,
+}
+
+/// Where everything listens, with the ports that the system chose.
+pub(crate) struct Listening {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) admin: Option<Address>,
+}
+
+/// The admin address, looked up.
+pub(crate) fn admin_address(serving: &ServingArgs) -> Result<Option<Address>, Failure> {
+    Ok(match &serving.admin {
+        None => None,
+        Some(AdminAt::Unix(path)) => Some(Address::Unix(path.clone())),
+        Some(AdminAt::Tcp(at)) => at.resolve()?.first().copied().map(Address::Tcp),
+    })
+}
+
+/// Serves from here to the end of the process's work.
+pub(crate) fn run(plan: Plan<'_>) -> Result<(), Failure> {
+    check_descriptors()?;
+    let (event_log, events) = EventLog::start("corelane").map_err(failed("the event log cannot start"))?;
+    let result = serve(plan, &event_log, &events);
+    // The last lines, the reason for a failure among them, come after everything else.
+    event_log.close(LOG_CLOSE_MAX);
+    result
+}
+
+fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Failure> {
+    // Signals first: one that comes while the rest starts is answered when it has.
+    let mut signals = signals::register().map_err(failed("signals cannot be handled"))?;
+    let admin =
+        plan.admin.as_ref().map(Admin::bind).transpose().map_err(|error| Failure::Run(error.to_string()))?;
+    let access_log = start_access_log(&plan.serving.access_log, events)?;
+    let upstreams = plan.cluster.addresses().to_vec();
+
+    let cut = Arc::new(AtomicU64::new(0));
+    let engine = start_engine(&plan, access_log.as_ref(), events, &cut)?;
+
+    let listening = Listening {
+        addresses: engine.addresses().to_vec(),
+        admin: admin.as_ref().map(|admin| admin.address().clone()),
+    };
+    let setup = Setup {
+        about: About { version: VERSION, commit: COMMIT },
+        admin,
+        access_log: access_log.as_ref().map(log::Writer::counts),
+        event_log: Some(event_log.counts()),
+        upstreams,
+        events: events.clone(),
+    };
+    let control = Control::start(setup, engine.clone()).map_err(failed("the control thread cannot start"))?;
+    if let Some(address) = &listening.admin {
+        events.info(format_args!("admin on {address}"));
+    }
+    if let Some(say) = plan.say_more {
+        say(&listening);
+    }
+
+    let ended = wait(&mut signals, &engine, access_log.as_ref(), events);
+    // Nothing logs any more once the lanes have ended; the admin server answers until the very end.
+    if let Some(log) = access_log
+        && !log.close(LOG_CLOSE_MAX)
+    {
+        events.warn("the access log could not be written to its end: nobody reads it");
+    }
+    control.stop();
+    match cut.load(Ordering::Relaxed) {
+        0 => events.info("ended; nothing was cut off"),
+        cut => events.warn(format_args!("ended; {cut} connections were cut off")),
+    }
+    ended
+}
+
+fn start_engine(
+    plan: &Plan<'_>,
+    access_log: Option<&log::Writer>,
+    events: &Events,
+    cut: &Arc<AtomicU64>,
+) -> Result<Handle, Failure> {
+    let serving = plan.serving;
+    let mut builder = Engine::builder()
+        .lanes(serving.lanes)
+        .driver(serving.driver())
+        .timeouts(serving.timeouts())
+        .content_bytes_max(Some(serving.content_max))
+        .on_event(on_event(events.clone(), Arc::clone(cut)));
+    if let Some(log) = access_log {
+        builder = builder.on_record(log.sinks(plan.log_format.into()));
+    }
+    for address in &plan.listen {
+        builder = listen(builder, *address, plan.cluster.clone());
+    }
+    builder.spawn().map_err(|error| Failure::Run(cannot_start(&error)))
+}
+
+/// In a sentence that says what to do, in the words of the command line.
+fn cannot_start(error: &StartError) -> String {
+    match error {
+        StartError::Bind { address, error } => cannot_listen(*address, error),
+        StartError::Driver(error) => {
+            format!(
+                "{error}; leave --driver out to fall back to epoll, or allow io_uring (seccomp, sysctl kernel.io_uring_disabled)"
+            )
+        }
+        error => error.to_string(),
+    }
+}
+
+fn listen(builder: Builder, address: SocketAddr, cluster: Cluster) -> Builder {
+    builder.serve(address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
+}
+
+/// Tells people, and adds up what the end of a drain cut off.
+fn on_event(events: Events, cut: Arc<AtomicU64>) -> impl Fn(&Event) + Send + Sync + 'static {
+    move |event| {
+        if let Event::LaneEnded { cut: more, .. } = event {
+            cut.fetch_add(*more, Ordering::Relaxed);
+        }
+        events.event(event);
+    }
+}
+
+/// Answers signals until the engine has ended, by whatever cause.
+fn wait(
+    signals: &mut Signals,
+    engine: &Handle,
+    access_log: Option<&log::Writer>,
+    events: &Events,
+) -> Result<(), Failure> {
+    let (handle, joined) = (signals.handle(), engine.clone());
+    let joining = thread::Builder::new()
+        .name("corelane-join".to_owned())
+        .spawn(move || {
+            joined.join();
+            handle.close();
+        })
+        .map_err(failed("a thread cannot start"))?;
+    signals::answer(signals, engine, access_log, events);
+    joining.join().unwrap_or_else(|_| Err(Failure::Run("the engine could not be waited for".to_owned())))
+}
+
+fn start_access_log(to: &AccessLogTo, events: &Events) -> Result<Option<log::Writer>, Failure> {
+    let AccessLogTo::To(target) = to else { return Ok(None) };
+    let complaints = events.clone();
+    match log::Writer::start(target.clone(), move |level, says| complaints.say(level, says)) {
+        Ok(writer) => Ok(Some(writer)),
+        Err(error) => Err(Failure::Run(format!(
+            "cannot open the access log {target}: {error}; choose another --access-log, or off"
+        ))),
+    }
+}
+
+fn check_descriptors() -> Result<(), Failure> {
+    let limit =
+        corelane_engine::raise_descriptor_limit().map_err(failed("the descriptor limit is unknown"))?;
+    if limit < DESCRIPTORS_MIN {
+        return Err(Failure::Run(format!(
+            "only {limit} descriptors are allowed and {DESCRIPTORS_MIN} are the least that make sense; raise the limit \
+             with: ulimit -n 65536 (in systemd: LimitNOFILE=65536)"
+        )));
+    }
+    Ok(())
+}
+
+fn failed<E: fmt::Display>(what: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure::Run(format!("{what}: {error}"))
+}

@@ -1,0 +1,140 @@
+//! What the process does when it is sent a signal, until its engine has ended.
+
+use corelane_control::{Events, log};
+use corelane_engine::Handle;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+use std::{fmt, io};
+
+/// The signals that are answered. SIGPIPE is ignored, as in every Rust program.
+const ANSWERED: [i32; 5] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1];
+
+/// How far the end has come. It only ever goes down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    Draining,
+    DrainingWithDeadline,
+    Stopping,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Move(Stage),
+    ReopenLogs,
+    Reload,
+    Nothing,
+}
+
+impl Stage {
+    fn wish(self, signal: i32) -> Wish {
+        match (signal, self) {
+            (SIGTERM | SIGINT, Self::Serving | Self::Draining) => Wish::Move(Self::DrainingWithDeadline),
+            (SIGTERM | SIGINT, Self::DrainingWithDeadline) => Wish::Move(Self::Stopping),
+            (SIGQUIT, Self::Serving) => Wish::Move(Self::Draining),
+            (SIGUSR1, _) => Wish::ReopenLogs,
+            (SIGHUP, _) => Wish::Reload,
+            _ => Wish::Nothing,
+        }
+    }
+}
+
+/// Takes the signals over from now on; those that come before [`answer`] are answered then.
+pub(crate) fn register() -> io::Result<Signals> {
+    Signals::new(ANSWERED)
+}
+
+/// Answers signals until the iterator is closed.
+pub(crate) fn answer(
+    signals: &mut Signals,
+    engine: &Handle,
+    access_log: Option<&log::Writer>,
+    events: &Events,
+) {
+    let mut stage = Stage::Serving;
+    for signal in signals.forever() {
+        let name = Name(signal);
+        match stage.wish(signal) {
+            Wish::Move(next) => {
+                stage = next;
+                move_on(next, name, engine, events);
+            }
+            Wish::ReopenLogs => match access_log {
+                Some(log) => log.reopen(),
+                None => events.info(format_args!("{name}: there is no access log to reopen")),
+            },
+            Wish::Reload => {
+                events.info(format_args!("{name}: there is no configuration file to reload"));
+            }
+            Wish::Nothing => {}
+        }
+    }
+}
+
+fn move_on(to: Stage, name: Name, engine: &Handle, events: &Events) {
+    match to {
+        Stage::Serving => {}
+        Stage::Draining => {
+            events.info(format_args!("{name}: draining without a deadline; TERM sets one"));
+            engine.drain_without_deadline();
+        }
+        Stage::DrainingWithDeadline => {
+            let grace = engine.timeouts().drain_grace;
+            events.info(format_args!("{name}: draining for at most {grace:?}; once more stops at once"));
+            engine.drain();
+        }
+        Stage::Stopping => {
+            events.warn(format_args!("{name} again: stopping at once"));
+            engine.stop();
+        }
+    }
+}
+
+/// A signal's name without the SIG.
+#[derive(Clone, Copy)]
+struct Name(i32);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            SIGTERM => "TERM",
+            SIGINT => "INT",
+            SIGQUIT => "QUIT",
+            SIGHUP => "HUP",
+            SIGUSR1 => "USR1",
+            other => return write!(f, "signal {other}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a process ends up that is sent these signals.
+    fn after(signals: &[i32]) -> Stage {
+        signals.iter().fold(Stage::Serving, |stage, signal| match stage.wish(*signal) {
+            Wish::Move(next) => {
+                assert!(next > stage, "the end never comes less near");
+                next
+            }
+            _ => stage,
+        })
+    }
+
+    #[test]
+    fn op_10_signals_are_taken_once_each() {
+        assert_eq!(after(&[]), Stage::Serving);
+        assert_eq!(after(&[SIGHUP, SIGUSR1, SIGHUP]), Stage::Serving);
+        assert_eq!(after(&[SIGTERM]), Stage::DrainingWithDeadline);
+        assert_eq!(after(&[SIGINT, SIGHUP, SIGQUIT, SIGUSR1]), Stage::DrainingWithDeadline);
+        assert_eq!(after(&[SIGINT, SIGINT]), Stage::Stopping);
+        assert_eq!(after(&[SIGTERM, SIGINT, SIGTERM, SIGQUIT]), Stage::Stopping);
+        assert_eq!(after(&[SIGQUIT, SIGQUIT]), Stage::Draining);
+        assert_eq!(after(&[SIGQUIT, SIGTERM]), Stage::DrainingWithDeadline);
+        assert_eq!(after(&[SIGQUIT, SIGTERM, SIGTERM]), Stage::Stopping);
+    }
+}

@@ -1,0 +1,1 @@
+//! Plain blocking clients and origins, for tests that are programs and not scripts.

@@ -1,0 +1,199 @@
+//! What the parts of one exchange share: its connection, its record, its marks in time.
+
+use crate::{
+    downstream::Downstream,
+    error::Error,
+    lane::Lane,
+    metrics::Metric,
+    record::{End, Record},
+    wheel::Tick,
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::Context,
+    time::Duration,
+};
+
+/// When things happened, since the lane began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    head: Duration,
+    handled: Duration,
+    upstream: Option<Duration>,
+    sent: Option<Duration>,
+    answered: Option<Duration>,
+    connecting: Duration,
+}
+
+/// One exchange. It outlives the handler: a response's content, and an upload that goes on, belong to it.
+pub(crate) struct Exchange {
+    /// `None` only while it lies in the lane's free list.
+    connection: Option<Rc<Downstream>>,
+    record: RefCell<Option<Box<Record>>>,
+    marks: Cell<Marks>,
+    /// When the wait for the next piece of the request's content ends.
+    content_due: Cell<Option<Tick>>,
+}
+
+impl Exchange {
+    /// Opens the record; it is closed exactly once, at the latest when this is dropped.
+    pub(crate) fn open(connection: &Rc<Downstream>) -> Rc<Self> {
+        let lane = &connection.lane;
+        lane.0.metrics.count(Metric::Requests);
+        lane.0.metrics.add(Metric::RequestsOpen, 1);
+        let mut record = lane.take_record();
+        record.at = lane.0.clock.wall();
+        (record.client, record.local) = (connection.peer, connection.local);
+        let opened = Self {
+            connection: Some(connection.clone()),
+            record: RefCell::new(Some(record)),
+            marks: Cell::new(Marks { head: lane.now(), ..Marks::default() }),
+            content_due: Cell::new(None),
+        };
+        match lane.take_exchange() {
+            Some(mut free) => {
+                *Rc::get_mut(&mut free).expect("nobody holds what lies in the free list") = opened;
+                free
+            }
+            None => Rc::new(opened),
+        }
+    }
+
+    /// Closes the record; the memory is used again unless somebody still holds on to it.
+    pub(crate) fn finish(mut this: Rc<Self>) {
+        this.close();
+        let lane = this.lane().clone();
+        if let Some(exchange) = Rc::get_mut(&mut this) {
+            exchange.connection = None;
+            lane.give_exchange(this);
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &Rc<Downstream> {
+        self.connection.as_ref().expect("an exchange that is open has a connection")
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.connection().lane
+    }
+
+    /// Begins to wait: forgets earlier deadlines, and remembers whom to wake at those that follow.
+    pub(crate) fn begin_wait(&self, cx: &Context<'_>) {
+        let timer = &self.connection().timer;
+        timer.clear();
+        timer.waits(cx);
+    }
+
+    /// Whether `due` has passed; if not, the task is woken then.
+    pub(crate) fn expired(&self, due: Tick) -> bool {
+        self.lane().0.wheel.expired(&self.connection().timer, due)
+    }
+
+    /// When the wait for the next piece of the request's content ends.
+    pub(crate) fn content_due(&self) -> Tick {
+        let due = self.content_due.get();
+        let due = due.unwrap_or_else(|| self.lane().after(self.lane().0.config.timeouts.between_bytes));
+        self.content_due.set(Some(due));
+        due
+    }
+
+    /// A piece of the request's content has come.
+    pub(crate) fn content_came(&self) {
+        self.content_due.set(None);
+    }
+
+    /// Writes into the record, unless it has been closed.
+    pub(crate) fn record(&self, write: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.record.borrow_mut().as_mut() {
+            write(record);
+        }
+    }
+
+    /// Reads from the record.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Record) -> T) -> Option<T> {
+        self.record.borrow().as_ref().map(|record| read(record))
+    }
+
+    fn mark(&self, mark: impl FnOnce(&mut Marks, Duration)) {
+        let mut marks = self.marks.get();
+        mark(&mut marks, self.lane().now());
+        self.marks.set(marks);
+    }
+
+    /// The handler begins.
+    pub(crate) fn mark_handled(&self) {
+        self.mark(|marks, now| marks.handled = now);
+    }
+
+    /// The handler asks for an upstream.
+    pub(crate) fn mark_upstream(&self) {
+        self.mark(|marks, now| {
+            marks.upstream.get_or_insert(now);
+        });
+    }
+
+    /// An upstream connection was made in so much time.
+    pub(crate) fn mark_connected(&self, took: Duration) {
+        let mut marks = self.marks.get();
+        marks.connecting += took;
+        self.marks.set(marks);
+    }
+
+    /// The first byte of the request goes out.
+    pub(crate) fn mark_sent(&self) {
+        self.mark(|marks, now| marks.sent = Some(now));
+    }
+
+    /// The head of the response has come.
+    pub(crate) fn mark_answered(&self) {
+        self.mark(|marks, now| marks.answered = Some(now));
+    }
+
+    /// Why it ends, if it is an error; a later reason does not replace an earlier one.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.record(|record| {
+            if record.error.is_empty() {
+                use std::fmt::Write;
+                record.end = End::from(error);
+                let _ = write!(record.error, "{error}");
+            }
+        });
+    }
+
+    /// Everything was delivered, unless something had failed before.
+    pub(crate) fn delivered(&self) {
+        self.record(|record| {
+            if record.end == End::Dropped {
+                record.end = End::Done;
+            }
+        });
+    }
+
+    /// Closes the record.
+    pub(crate) fn close(&self) {
+        let Some(mut record) = self.record.borrow_mut().take() else { return };
+        let lane = self.lane();
+        let (now, marks) = (lane.now(), self.marks.get());
+        let handled = if marks.handled.is_zero() { marks.head } else { marks.handled };
+        record.duration = now.saturating_sub(marks.head);
+        record.phases.queue = handled.saturating_sub(marks.head);
+        record.phases.route = marks.upstream.unwrap_or(now).saturating_sub(handled);
+        record.phases.connect = marks.connecting;
+        if let (Some(sent), Some(answered)) = (marks.sent, marks.answered) {
+            record.phases.wait = answered.saturating_sub(sent);
+            record.phases.transfer = now.saturating_sub(answered);
+        }
+        record.request_bytes = self.connection().content_bytes();
+        lane.0.metrics.sub(Metric::RequestsOpen);
+        lane.close_record(record);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.connection.is_some() {
+            self.close();
+        }
+    }
+}

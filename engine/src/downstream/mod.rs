@@ -1,0 +1,441 @@
+//! A client's connection: what has been received of it, and what it is sent.
+
+pub(crate) mod h1;
+
+use crate::{
+    content::{Pull, pull},
+    error::{Error, ErrorKind, Result, Side, Stage},
+    io::{Arrival, Buffer, Connection, Received, Stream},
+    lane::Lane,
+    wheel::{Tick, Timer},
+};
+use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
+use http::StatusCode;
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    net::{Shutdown, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// What an idle connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// It is at work.
+    No,
+    /// For a head, with a receive armed; so many sweeps have come by.
+    WithBuffer(u8),
+    /// For a head, asleep; so many sweeps have come by.
+    Asleep(u8),
+}
+
+/// What a sweep saw.
+pub(crate) struct Seen {
+    pub(crate) asleep: bool,
+    /// A buffer was taken away.
+    pub(crate) released: bool,
+}
+
+/// A client's connection.
+pub(crate) struct Downstream {
+    pub(crate) lane: Lane,
+    pub(crate) io: Connection,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) timer: Rc<Timer>,
+    /// Where the lane keeps it.
+    pub(crate) place: Cell<usize>,
+    codec: RefCell<codec::Server>,
+    input: RefCell<Option<Buffer>>,
+    /// The client will send no more.
+    ended: Cell<bool>,
+    /// The response has no end but the connection's: cutting it short must not look like one.
+    ends_with_close: Cell<bool>,
+    switched: Cell<bool>,
+    waiting: Cell<Waiting>,
+    content_bytes: Cell<u64>,
+    version: Cell<Version>,
+}
+
+/// A head, or why there will be none.
+pub(crate) enum Next {
+    /// A request.
+    Request(RequestHead),
+    /// The connection is over, without a word: closed, idle for too long, or drained.
+    Over,
+    /// The idle connection has given its buffer back.
+    Sleep,
+}
+
+impl Downstream {
+    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, local: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
+            io: Connection::new(stream, lane.0.buffers.clone()),
+            lane: lane.clone(),
+            peer,
+            local,
+            timer: Timer::new(),
+            place: Cell::new(usize::MAX),
+            codec: RefCell::new(codec::Server::new(&lane.0.config.limits)),
+            input: RefCell::new(None),
+            ended: Cell::new(false),
+            ends_with_close: Cell::new(false),
+            switched: Cell::new(false),
+            waiting: Cell::new(Waiting::No),
+            content_bytes: Cell::new(0),
+            version: Cell::new(Version::Http11),
+        })
+    }
+
+    // ---- between requests ----
+
+    /// The next head. `due` is when the wait for its first byte ends; `head_due` when the wait for its end does, set
+    /// here once a byte has come.
+    fn poll_head(&self, cx: &mut Context<'_>, due: Tick, head_due: &mut Option<Tick>) -> Poll<Result<Next>> {
+        self.timer.clear();
+        self.timer.waits(cx);
+        loop {
+            if let Some(head) = self.parse_head()? {
+                self.waiting.set(Waiting::No);
+                return Poll::Ready(Ok(Next::Request(head)));
+            }
+            let begun = self.codec.borrow().begun();
+            let due = if begun {
+                *head_due.get_or_insert_with(|| self.lane.after(self.lane.0.config.timeouts.client_head))
+            } else {
+                due
+            };
+            if self.lane.0.wheel.expired(&self.timer, due) {
+                return Poll::Ready(if begun {
+                    Err(Error::new(Side::Downstream, Stage::Head, ErrorKind::Timeout))
+                } else {
+                    Ok(Next::Over)
+                });
+            }
+            if !self.io.is_receiving() {
+                if self.ended.get() {
+                    return Poll::Ready(self.end_between_requests());
+                }
+                self.io.begin_receive(self.input.take(), true);
+            }
+            let Poll::Ready(received) = self.io.poll_receive(cx) else {
+                if self.waiting.get() == Waiting::No {
+                    self.waiting.set(Waiting::WithBuffer(0));
+                }
+                return Poll::Pending;
+            };
+            self.waiting.set(Waiting::No);
+            match received {
+                Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
+                Ok(Received::End(buffer)) => {
+                    self.ended.set(true);
+                    self.put_back(buffer);
+                }
+                Ok(Received::Cancelled(buffer)) => {
+                    self.put_back(buffer);
+                    if self.input.borrow().is_none() && !begun {
+                        return Poll::Ready(Ok(Next::Sleep));
+                    }
+                }
+                // Between requests a reset is no more than an abrupt close.
+                Err(_) => return Poll::Ready(Ok(Next::Over)),
+            }
+        }
+    }
+
+    /// Waits for the first byte of a head without holding a buffer; `false` when `due` has passed.
+    async fn sleep(&self, due: Tick) -> bool {
+        self.waiting.set(Waiting::Asleep(0));
+        let mut readable = pin!(self.io.sleep());
+        let stirred = poll_fn(|cx| {
+            self.timer.clear();
+            self.timer.waits(cx);
+            if readable.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if self.lane.0.wheel.expired(&self.timer, due) { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await;
+        self.waiting.set(Waiting::No);
+        stirred
+    }
+
+    fn parse_head(&self) -> Result<Option<RequestHead>> {
+        let mut input = self.input.borrow_mut();
+        let Some(buffer) = input.as_mut() else { return Ok(None) };
+        let mut head = self.lane.take_request();
+        let received = self.codec.borrow_mut().receive(&self.lane.0.config.limits, buffer.as_slice(), &mut head);
+        let received = match received {
+            Ok(received) => received,
+            Err(error) => {
+                self.lane.give_request(head);
+                return Err(Error::protocol(Side::Downstream, Stage::Head, error.kind));
+            }
+        };
+        buffer.consume(received.consumed);
+        let complete = received.event == codec::Event::Head;
+        if buffer.is_empty() {
+            self.lane.0.buffers.give(input.take().expect("it was there"));
+        } else if !complete && buffer.room() == 0 {
+            buffer.grow();
+        }
+        if complete {
+            self.version.set(head.version);
+            self.content_bytes.set(0);
+            return Ok(Some(head));
+        }
+        self.lane.give_request(head);
+        Ok(None)
+    }
+
+    fn end_between_requests(&self) -> Result<Next> {
+        match self.codec.borrow_mut().receive_end() {
+            Ok(()) => Ok(Next::Over),
+            Err(error) => Err(Error::protocol(Side::Downstream, Stage::Head, error.kind)),
+        }
+    }
+
+    fn put_back(&self, buffer: Buffer) {
+        if buffer.is_empty() {
+            self.lane.0.buffers.give(buffer);
+        } else {
+            *self.input.borrow_mut() = Some(buffer);
+        }
+    }
+
+    /// Called about once a second, and oftener in a drain.
+    pub(crate) fn sweep(&self, draining: bool) -> Seen {
+        let mut seen = Seen { asleep: false, released: false };
+        match self.waiting.get() {
+            Waiting::No => {}
+            // The first sweep only looks: it may have become idle a moment ago.
+            Waiting::WithBuffer(0) => self.waiting.set(Waiting::WithBuffer(1)),
+            Waiting::WithBuffer(sweeps) if draining => self.dismiss(sweeps, Waiting::WithBuffer),
+            Waiting::WithBuffer(_) => {
+                self.io.release_buffer();
+                seen.released = true;
+            }
+            Waiting::Asleep(sweeps) => {
+                seen.asleep = true;
+                if draining {
+                    self.dismiss(sweeps, Waiting::Asleep);
+                }
+            }
+        }
+        seen
+    }
+
+    /// A drain has begun: what has been idle for a second is closed. Twenty sweeps of a drain are a second; a
+    /// connection that slept before it began has been idle for longer.
+    fn dismiss(&self, sweeps: u8, waiting: fn(u8) -> Waiting) {
+        const SECOND: u8 = 20;
+        if sweeps >= SECOND || matches!(waiting(0), Waiting::Asleep(_)) {
+            self.io.shutdown(Shutdown::Both);
+        } else {
+            self.waiting.set(waiting(sweeps + 1));
+        }
+    }
+
+    // ---- the request ----
+
+    /// Begins to receive what comes after this request, so that a client that leaves is noticed at no extra cost.
+    pub(crate) fn watch(&self, cx: &mut Context<'_>) -> Poll<Error> {
+        if self.ended.get() || !self.codec.borrow().request_ended() || self.input.borrow().is_some() {
+            return Poll::Pending;
+        }
+        self.io.begin_receive(None, true);
+        match ready!(self.io.poll_arrival(cx)) {
+            // A half-close: the response is still wanted, until sending it fails (RFC 9112 §9.6).
+            Arrival::Bytes | Arrival::End | Arrival::Cancelled => Poll::Pending,
+            Arrival::Failed => Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
+        }
+    }
+
+    /// Whether some of the request's content has come.
+    pub(crate) fn poll_content_waits(&self, cx: &mut Context<'_>) -> bool {
+        if self.input.borrow().is_some() || self.ended.get() {
+            return true;
+        }
+        self.io.begin_receive(None, false);
+        self.io.poll_arrival(cx).is_ready()
+    }
+
+    /// The next piece of the request's content, from what has been received.
+    fn decode_content(&self) -> Result<Option<Pull>> {
+        let (mut input, mut codec) = (self.input.borrow_mut(), self.codec.borrow_mut());
+        if codec.request_ended() {
+            // What follows is not this request's.
+            return Ok(Some(Pull::End));
+        }
+        let Some(buffer) = input.take() else { return Ok(None) };
+        let limits = &self.lane.0.config.limits;
+        let mut unused = RequestHead::new();
+        let pulled = pull(buffer, &self.lane.0.buffers, |bytes| codec.receive(limits, bytes, &mut unused));
+        let pulled = pulled.map_err(|error| Error::protocol(Side::Downstream, Stage::Transfer, error.kind))?;
+        *input = pulled.rest;
+        if let Some(Pull::Piece(piece)) = &pulled.pull {
+            let total = self.content_bytes.get() + piece.len() as u64;
+            self.content_bytes.set(total);
+            if self.lane.0.config.content_bytes_max.is_some_and(|max| total > max) {
+                return Err(content_too_large());
+            }
+        }
+        Ok(pulled.pull)
+    }
+
+    /// The next piece of the request's content.
+    pub(crate) fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Result<Pull>> {
+        loop {
+            if let Some(pull) = self.decode_content()? {
+                return Poll::Ready(Ok(pull));
+            }
+            if self.ended.get() {
+                let error = self.codec.borrow_mut().receive_end().err();
+                let kind = error.map_or(corelane_codec::Kind::Truncated, |error| error.kind);
+                return Poll::Ready(Err(Error::protocol(Side::Downstream, Stage::Transfer, kind)));
+            }
+            if !self.io.is_receiving() {
+                self.io.begin_receive(self.input.take(), false);
+            }
+            match ready!(self.io.poll_receive(cx)) {
+                Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
+                Ok(Received::End(buffer)) => {
+                    self.ended.set(true);
+                    self.put_back(buffer);
+                }
+                Ok(Received::Cancelled(buffer)) => self.put_back(buffer),
+                Err(error) => return Poll::Ready(Err(Error::io(Side::Downstream, Stage::Transfer, &error))),
+            }
+        }
+    }
+
+    /// Whether something that was received has not been looked at.
+    pub(crate) fn has_input(&self) -> bool {
+        self.input.borrow().is_some()
+    }
+
+    pub(crate) fn content_bytes(&self) -> u64 {
+        self.content_bytes.get()
+    }
+
+    pub(crate) fn request_ended(&self) -> bool {
+        self.codec.borrow().request_ended()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// The trailers of the request, when it has ended.
+    pub(crate) fn trailers(&self, use_them: impl FnOnce(Option<&Fields>)) {
+        use_them(self.codec.borrow().trailers());
+    }
+
+    // ---- the response ----
+
+    /// This exchange is the connection's last.
+    pub(crate) fn close_after(&self) {
+        self.codec.borrow_mut().close();
+    }
+
+    /// Whether another request may follow, by all that has been said.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.codec.borrow().keep_alive()
+    }
+
+    pub(crate) fn response_begun(&self) -> bool {
+        self.codec.borrow().response_begun()
+    }
+
+    pub(crate) fn response_ended(&self) -> bool {
+        self.codec.borrow().response_ended()
+    }
+
+    /// Begins to send an interim response; `false` if this client takes none (HTTP/1.0).
+    pub(crate) fn begin_interim(&self, status: StatusCode, fields: &Fields) -> bool {
+        let mut buffer = self.lane.0.buffers.take();
+        if self.codec.borrow_mut().send_interim(status, fields, buffer.tail()) {
+            self.io.begin_send(buffer);
+            return true;
+        }
+        self.lane.0.buffers.give(buffer);
+        false
+    }
+
+    /// Writes the head of the response into `buffer`.
+    pub(crate) fn write_head(&self, head: &ResponseHead, buffer: &mut Buffer) -> Result<()> {
+        self.codec.borrow_mut().send_head(head, buffer.tail()).map_err(|error| ours(error.kind))?;
+        self.switched.set(head.status == StatusCode::SWITCHING_PROTOCOLS);
+        let unknown = matches!(head.content, Length::Chunked | Length::UntilClose);
+        self.ends_with_close.set(unknown && self.version.get() == Version::Http10);
+        Ok(())
+    }
+
+    /// Whether the connection speaks another protocol from here on.
+    pub(crate) fn has_switched(&self) -> bool {
+        self.switched.get()
+    }
+
+    /// Ends a connection whose response cannot be completed, so that the client can tell.
+    pub(crate) fn cut_short(&self) {
+        if self.ends_with_close.get() {
+            self.io.abort();
+        } else {
+            self.io.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether content follows the head (not after `HEAD`, 204, 304).
+    pub(crate) fn sends_content(&self) -> bool {
+        self.codec.borrow().sends_content()
+    }
+
+    /// Puts the framing around a piece of content.
+    pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
+        let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
+        assert!(piece.prepend(wrap.before()), "there is room for a chunk's size in front of what was received");
+        piece.append(wrap.after());
+        Ok(())
+    }
+
+    /// Ends the response, behind what `buffer` holds.
+    pub(crate) fn write_end(&self, trailers: Option<&Fields>, buffer: &mut Buffer) -> Result<()> {
+        let mut codec = self.codec.borrow_mut();
+        let trailers = trailers.filter(|_| codec.takes_trailers());
+        codec.send_end(trailers, buffer.tail()).map_err(|error| ours(error.kind))
+    }
+
+    /// Whether another request may come on this connection; if so, everything is made ready for it.
+    pub(crate) fn begin_next(&self) -> bool {
+        let mut codec = self.codec.borrow_mut();
+        let may = codec.may_reuse() && !self.io.is_sending();
+        if may {
+            codec.next_exchange();
+        }
+        may
+    }
+
+    /// The bytes that came after a switch of protocols.
+    pub(crate) fn take_input(&self) -> Option<Buffer> {
+        self.input.take()
+    }
+
+    pub(crate) fn set_ended(&self) {
+        self.ended.set(true);
+    }
+}
+
+fn ours(kind: corelane_codec::Kind) -> Error {
+    Error::protocol(Side::Internal, Stage::Transfer, kind)
+}
+
+pub(crate) fn content_too_large() -> Error {
+    Error::status_of(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// Whether content of this length is over the limit, as far as can be known beforehand.
+pub(crate) fn is_too_large(length: Length, max: Option<u64>) -> bool {
+    matches!((length, max), (Length::Known(length), Some(max)) if length > max)
+}

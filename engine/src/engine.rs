@@ -1,0 +1,584 @@
+//! Building an engine, and holding one that runs.
+
+use crate::{
+    config::Config,
+    handler::Handler,
+    io::{
+        Listener,
+        bell::{Bell, Ringer},
+        driver::{self, Driver, Running, Runtime},
+    },
+    lane::{Drain, Lane, panic_message},
+    listener,
+    metrics::{Metric, Snapshot},
+    record::Record,
+    sink::{Event, Sink},
+    sys,
+    timeouts::Timeouts,
+};
+use corelane_balancer::retry::RetryPolicy;
+use corelane_codec::Limits;
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Commands that wait for a lane; more are refused.
+const INBOX_MAX: usize = 64;
+/// Descriptors that are not for clients and origins: listeners, rings, logs, the admin socket.
+const DESCRIPTORS_RESERVED: u64 = 128;
+
+/// A proxy engine: see the crate's documentation.
+#[derive(Debug)]
+pub struct Engine(());
+
+type Serve = dyn Fn(&Lane, Listener, SocketAddr) -> crate::Result<()> + Send + Sync;
+
+struct Listening {
+    addresses: io::Result<Vec<SocketAddr>>,
+    named: String,
+    serve: Arc<Serve>,
+}
+
+/// What an engine is to be.
+pub struct Builder {
+    config: Config,
+    lanes: usize,
+    connections_max: Option<usize>,
+    listening: Vec<Listening>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Begins to describe one.
+    pub fn builder() -> Builder {
+        Builder {
+            config: Config {
+                limits: Limits::default(),
+                timeouts: Timeouts::default(),
+                retry: RetryPolicy::default(),
+                driver: Driver::Auto,
+                via: format!("corelane-{:08x}", sys::random() as u32),
+                content_bytes_max: None,
+                replay_bytes_max: 64 << 10,
+                connections_max: 0,
+                sink: None,
+                event: None,
+            },
+            lanes: 1,
+            connections_max: None,
+            listening: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// How many lanes: threads, each with its own event loop, listeners and pools. Default 1; 0 is taken for 1.
+    #[must_use]
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = lanes.max(1);
+        self
+    }
+
+    /// What lanes run on. Default: io_uring, else epoll.
+    #[must_use]
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.config.driver = driver;
+        self
+    }
+
+    /// How long things may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config.timeouts = timeouts;
+        self
+    }
+
+    /// How large things may be.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// When a failed attempt may be followed by another. Default: [`RetryPolicy::default`].
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.config.retry = retry;
+        self
+    }
+
+    /// The most content that a request may have, in bytes; more is a 413. Default: no limit.
+    #[must_use]
+    pub fn content_bytes_max(mut self, max: Option<u64>) -> Self {
+        self.config.content_bytes_max = max;
+        self
+    }
+
+    /// The most client connections of all lanes; those beyond wait in the kernel's queue. Default: what the limit on
+    /// descriptors allows, at two for each, less 128.
+    #[must_use]
+    pub fn max_connections(mut self, max: Option<usize>) -> Self {
+        self.connections_max = max;
+        self
+    }
+
+    /// The name in `Via`. It must be nobody else's, because a request that carries it is taken for one that has come
+    /// round in a loop. Default: `corelane-` and eight random digits. It must be a token (RFC 9110 §5.6.2).
+    #[must_use]
+    pub fn via(mut self, name: impl Into<String>) -> Self {
+        self.config.via = name.into();
+        self
+    }
+
+    /// Listens on an address, and answers with the handlers that `factory` makes, one for each lane. May be called
+    /// for several addresses.
+    #[must_use]
+    pub fn serve<H: Handler>(
+        mut self,
+        address: impl ToSocketAddrs + fmt::Debug,
+        factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
+    ) -> Self {
+        let addresses = address.to_socket_addrs().map(Iterator::collect);
+        self.listening.push(Listening {
+            addresses,
+            named: format!("{address:?}"),
+            serve: Arc::new(move |lane, socket, local| {
+                listener::serve(lane, socket, local, Rc::new(factory(lane)?));
+                Ok(())
+            }),
+        });
+        self
+    }
+
+    /// Takes the record of each exchange; `factory` makes a sink for each lane.
+    #[must_use]
+    pub fn on_record(mut self, factory: impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static) -> Self {
+        self.config.sink = Some(Box::new(factory));
+        self
+    }
+
+    /// Hears what happens to the engine. It is called on lanes, so it must never block.
+    #[must_use]
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.config.event = Some(Box::new(hook));
+        self
+    }
+
+    /// Runs until it is drained, which without a [`Handle`] nobody can do: for programs that are the proxy.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn run(self) -> Result<(), StartError> {
+        self.spawn()?.join();
+        Ok(())
+    }
+
+    /// Binds every address, starts the lanes, and returns once each of them serves. The engine installs no signal
+    /// handler and never ends the process.
+    ///
+    /// # Errors
+    /// An address that cannot be understood or bound, a driver that the kernel refuses, a handler that cannot be
+    /// made. Nothing runs then.
+    pub fn spawn(mut self) -> Result<Handle, StartError> {
+        let descriptors = sys::raise_descriptor_limit().map_err(StartError::Descriptors)?;
+        let allowed = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
+        let connections = self.connections_max.unwrap_or(allowed).max(1);
+        self.config.connections_max = connections.div_ceil(self.lanes);
+        let sockets = self.bind()?;
+        let addresses = sockets.first().map(|lane| lane.iter().map(|socket| socket.1).collect()).unwrap_or_default();
+        let config = Arc::new(self.config);
+        let (ended_sender, ended) = bounded(0);
+        let mut handle = Handle {
+            lanes: Vec::new(),
+            addresses,
+            ended,
+            draining: Arc::default(),
+            config: config.clone(),
+        };
+        let mut starting = Vec::new();
+        for (id, sockets) in sockets.into_iter().enumerate() {
+            let (commands, inbox) = bounded(INBOX_MAX);
+            let (started_sender, started) = bounded(1);
+            let ringer = Bell::ringer().map_err(StartError::Thread)?;
+            let start = Start { id, config: config.clone(), sockets, inbox, ringer: ringer.clone() };
+            let ended = ended_sender.clone();
+            thread::Builder::new()
+                .name(format!("corelane-{id}"))
+                .spawn(move || {
+                    start.run(&started_sender);
+                    drop(ended);
+                })
+                .map_err(StartError::Thread)?;
+            handle.lanes.push(Arc::new(LaneHandle { commands, ringer, driver: Running::Uring }));
+            starting.push(started);
+        }
+        drop(ended_sender);
+        handle.await_start(&starting)?;
+        for address in handle.addresses() {
+            if let Some(hook) = &config.event {
+                hook(&Event::Listening { address: *address });
+            }
+        }
+        Ok(handle)
+    }
+
+    /// A listening socket for each lane and address. They belong to the process; a lane borrows them.
+    fn bind(&self) -> Result<Vec<Vec<Socket>>, StartError> {
+        let mut lanes: Vec<Vec<Socket>> = (0..self.lanes).map(|_| Vec::new()).collect();
+        for listening in &self.listening {
+            let addresses = listening.addresses.as_ref().map_err(|error| StartError::Address {
+                address: listening.named.clone(),
+                error: error.to_string(),
+            })?;
+            for address in addresses {
+                let mut address = *address;
+                for (id, sockets) in lanes.iter_mut().enumerate() {
+                    let bind = |error| StartError::Bind { address, error };
+                    let socket = sys::listen(address, id == 0).map_err(bind)?;
+                    // Port 0 is the kernel's choice for the first, and then everybody's.
+                    address = socket.local_addr().map_err(bind)?;
+                    sockets.push(Socket(socket, address, listening.serve.clone()));
+                }
+            }
+        }
+        Ok(lanes)
+    }
+}
+
+struct Socket(TcpListener, SocketAddr, Arc<Serve>);
+
+enum Command {
+    Snapshot(Sender<Snapshot>),
+    Drain(Grace),
+}
+
+#[derive(Clone, Copy)]
+enum Grace {
+    Configured,
+    Unlimited,
+    None,
+}
+
+/// What a lane's thread starts with.
+struct Start {
+    id: usize,
+    config: Arc<Config>,
+    sockets: Vec<Socket>,
+    inbox: Receiver<Command>,
+    ringer: Ringer,
+}
+
+impl Start {
+    fn run(self, started: &Sender<Result<Running, StartError>>) {
+        let (mut runtime, running) = match driver::build(self.config.driver) {
+            Ok(built) => built,
+            Err(error) => {
+                let _ = started.send(Err(StartError::Driver(error)));
+                return;
+            }
+        };
+        let lane = match runtime.block_on(self.set_up(running.clone())) {
+            Ok(lane) => lane,
+            Err(error) => {
+                let _ = started.send(Err(error));
+                return;
+            }
+        };
+        lane.event(&Event::LaneStarted { lane: self.id, driver: running.clone() });
+        let _ = started.send(Ok(running));
+        let cut = serve_out(&mut runtime, &lane);
+        lane.flush();
+        lane.event(&Event::LaneEnded { lane: self.id, cut });
+    }
+
+    async fn set_up(&self, running: Running) -> Result<Lane, StartError> {
+        let bell = Bell::new(&self.ringer).map_err(StartError::Thread)?;
+        let lane = Lane::new(self.id, self.config.clone(), running, bell);
+        let house = lane.clone();
+        lane.spawn_forever(move || house.clone().keep_house());
+        let (inbox, commanded) = (self.inbox.clone(), lane.clone());
+        lane.spawn_forever(move || obey(commanded.clone(), inbox.clone()));
+        for Socket(socket, address, serve) in &self.sockets {
+            let bind = |error| StartError::Bind { address: *address, error };
+            let listener = Listener::new(socket).map_err(bind)?;
+            serve(&lane, listener, *address).map_err(|error| StartError::Handler(error.to_string()))?;
+        }
+        Ok(lane)
+    }
+}
+
+/// Runs the lane until it is drained. A panic that nothing else caught leaves the loop, which is entered again: the
+/// lane's other connections live on.
+fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.finished()))) {
+            Ok(cut) => return cut,
+            Err(payload) => {
+                lane.0.metrics.count(Metric::LanePanics);
+                lane.event(&Event::LanePanicked { lane: lane.id(), message: panic_message(&*payload) });
+            }
+        }
+    }
+}
+
+/// Does what other threads ask for.
+async fn obey(lane: Lane, inbox: Receiver<Command>) {
+    loop {
+        while let Ok(command) = inbox.try_recv() {
+            match command {
+                Command::Snapshot(reply) => {
+                    let _ = reply.try_send(lane.snapshot());
+                }
+                Command::Drain(grace) => lane.drain(match grace {
+                    Grace::Configured => Drain::Until(lane.after(lane.0.config.timeouts.drain_grace)),
+                    Grace::Unlimited => Drain::Patiently,
+                    Grace::None => Drain::Now,
+                }),
+            }
+        }
+        if lane.0.bell.rung().await.is_err() {
+            return;
+        }
+    }
+}
+
+struct LaneHandle {
+    commands: Sender<Command>,
+    ringer: Ringer,
+    driver: Running,
+}
+
+impl LaneHandle {
+    fn command(&self, command: Command) -> bool {
+        let sent = self.commands.try_send(command).is_ok();
+        self.ringer.ring();
+        sent
+    }
+}
+
+/// An engine that runs. Dropping it changes nothing; the engine runs until it is drained.
+#[derive(Clone)]
+pub struct Handle {
+    lanes: Vec<Arc<LaneHandle>>,
+    addresses: Vec<SocketAddr>,
+    /// Disconnected when every lane has ended.
+    ended: Receiver<()>,
+    draining: Arc<AtomicBool>,
+    config: Arc<Config>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    fn await_start(&mut self, starting: &[Receiver<Result<Running, StartError>>]) -> Result<(), StartError> {
+        let mut failed = None;
+        for (lane, started) in self.lanes.iter_mut().zip(starting) {
+            let running = started.recv().unwrap_or(Err(StartError::Panicked));
+            match running {
+                Ok(running) => Arc::get_mut(lane).expect("nobody has the handle yet").driver = running,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                self.stop();
+                self.join();
+                Err(error)
+            }
+        }
+    }
+
+    /// The addresses that are listened on, in the order in which they were asked for; a port of 0 has become the
+    /// kernel's choice.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What each lane runs on.
+    pub fn driver(&self) -> Vec<Running> {
+        self.lanes.iter().map(|lane| lane.driver.clone()).collect()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// The timeouts in force.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.config.timeouts
+    }
+
+    /// Stops accepting and finishes what is in flight, within [`Timeouts::drain_grace`]: the next answer on each
+    /// connection says `Connection: close`, and idle connections are closed within about a second.
+    pub fn drain(&self) {
+        self.drain_with(Grace::Configured);
+    }
+
+    /// The same, however long it takes.
+    pub fn drain_without_deadline(&self) {
+        self.drain_with(Grace::Unlimited);
+    }
+
+    /// Ends at once; what is in flight is cut off.
+    pub fn stop(&self) {
+        self.drain_with(Grace::None);
+    }
+
+    fn drain_with(&self, grace: Grace) {
+        self.draining.store(true, Ordering::Relaxed);
+        for lane in &self.lanes {
+            lane.command(Command::Drain(grace));
+        }
+    }
+
+    /// Whether a drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether every lane has ended.
+    pub fn is_finished(&self) -> bool {
+        self.ended.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// A copy of each lane's numbers. A lane that does not answer within `wait` is missing.
+    pub fn snapshots(&self, wait: Duration) -> Vec<Snapshot> {
+        let (reply, replies) = bounded(self.lanes.len());
+        let asked = self.lanes.iter().filter(|lane| lane.command(Command::Snapshot(reply.clone()))).count();
+        drop(reply);
+        let deadline = crossbeam_channel::after(wait);
+        let mut snapshots = Vec::with_capacity(asked);
+        while snapshots.len() < asked {
+            crossbeam_channel::select! {
+                recv(replies) -> snapshot => match snapshot {
+                    Ok(snapshot) => snapshots.push(snapshot),
+                    Err(_) => break,
+                },
+                recv(deadline) -> _ => break,
+            }
+        }
+        snapshots.sort_by_key(|snapshot: &Snapshot| snapshot.lane);
+        snapshots
+    }
+
+    /// Waits until every lane has ended.
+    pub fn join(&self) {
+        // Nothing is ever sent: the channel ends when the last lane does.
+        let _ = self.ended.recv();
+    }
+}
+
+/// Why an engine could not be started: what is wrong, and what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address that cannot be understood.
+    Address {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// An address that cannot be bound.
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The kernel refuses the driver that was asked for.
+    Driver(io::Error),
+    /// A handler's factory failed.
+    Handler(String),
+    /// A handler's factory panicked.
+    Panicked,
+    /// A thread, or what it needs, could not be made.
+    Thread(io::Error),
+    /// The limit on descriptors could not be read.
+    Descriptors(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { address, error } => {
+                write!(f, "{address} is not an address to listen on: {error}; write 127.0.0.1:8080 or [::1]:8080")
+            }
+            Self::Bind { address, error } => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "{address} is taken by another program; choose another address, or find who has it with: \
+                     ss -ltnp 'sport = :{}'",
+                    address.port()
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "no permission to listen on {address}; ports below 1024 need CAP_NET_BIND_SERVICE \
+                     (setcap cap_net_bind_service=+ep PROGRAM, or AmbientCapabilities= in a systemd unit)"
+                ),
+                io::ErrorKind::AddrNotAvailable => {
+                    write!(f, "{address} is not an address of this machine; see: ip address")
+                }
+                _ => write!(f, "cannot listen on {address}: {error}"),
+            },
+            Self::Driver(error) => {
+                write!(f, "{error}; use the driver `auto` to fall back to epoll, or allow io_uring (seccomp profile, \
+                           sysctl kernel.io_uring_disabled)")
+            }
+            Self::Handler(error) => write!(f, "a handler could not be made: {error}"),
+            Self::Panicked => f.write_str("a lane panicked while it was starting, in a handler's factory"),
+            Self::Thread(error) => write!(f, "cannot start a lane: {error}"),
+            Self::Descriptors(error) => write!(f, "cannot read the limit on descriptors: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<StartError> for crate::Error {
+    fn from(error: StartError) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// The driver that a lane gets on this machine: by making a ring and dropping it, on a thread of its own.
+pub fn probe_driver(choice: Driver) -> io::Result<Running> {
+    let probe = thread::spawn(move || driver::build(choice).map(|built| built.1));
+    probe.join().unwrap_or_else(|_| Err(io::Error::other("the probe panicked")))
+}
+
+/// A sink that calls a function.
+pub struct FnSink<F>(pub F);
+
+impl<F> fmt::Debug for FnSink<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FnSink")
+    }
+}
+
+impl<F: FnMut(&Record)> Sink for FnSink<F> {
+    fn record(&mut self, record: &Record) {
+        (self.0)(record);
+    }
+}

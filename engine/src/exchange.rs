@@ -1,0 +1,280 @@
+//! One exchange, from the head of a request to the record of its end: **the** function of the engine.
+//!
+//! Steps return values; they do not call each other. Whatever happens, the record is closed exactly once.
+
+use crate::{
+    body::{Body, Source},
+    context::Exchange,
+    content::Pull,
+    downstream::{Downstream, is_too_large},
+    error::{Error, ErrorKind, Result, Side, Stage},
+    handler::Handler,
+    io::Received,
+    lane::caught,
+    message::{Request, Response},
+    metrics::Metric,
+    record::End,
+    relay,
+    sink::Event,
+    tunnel,
+};
+use corelane_codec::{Length, RequestHead, forward};
+use http::{Method, StatusCode};
+use std::{
+    future::{Future, poll_fn},
+    net::Shutdown,
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
+};
+
+/// What is to be done with a connection when an exchange is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Another request may come.
+    Next,
+    /// It is over.
+    Close,
+}
+
+/// Serves one request, or refuses what was none.
+pub(crate) async fn serve<H: Handler>(
+    connection: Rc<Downstream>,
+    received: Result<RequestHead>,
+    handler: Rc<H>,
+) -> After {
+    let exchange = Exchange::open(&connection);
+    if connection.lane.is_draining() {
+        connection.close_after();
+    }
+    let answer = match received.and_then(|head| admit(head, &exchange)) {
+        Ok(Admitted::Request(head)) => {
+            exchange.mark_handled();
+            handle(&exchange, head, &*handler).await
+        }
+        Ok(Admitted::Answer(response)) => Ok(response),
+        Err(error) => Err(error),
+    };
+    let response = match answer {
+        Ok(response) => Some(response),
+        Err(error) => refuse(&exchange, &error),
+    };
+    let sent = match response {
+        Some(response) => relay::send(&exchange, response).await,
+        None => Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
+    };
+    let delivered = match sent {
+        Ok(None) => true,
+        Ok(Some(transfer)) => {
+            if let Err(error) = tunnel::run(&exchange, &transfer).await {
+                exchange.failed(&error);
+            }
+            false
+        }
+        Err(error) => {
+            exchange.failed(&error);
+            cut_short(&exchange).await;
+            false
+        }
+    };
+    exchange.delivered();
+    Exchange::finish(exchange);
+    if !delivered {
+        return After::Close;
+    }
+    settle(&connection).await
+}
+
+enum Admitted {
+    Request(RequestHead),
+    Answer(Response),
+}
+
+/// What concerns every request, whoever handles it.
+fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
+    let lane = exchange.lane();
+    exchange.record(|record| {
+        record.of(&head);
+        match forward::request_id(&head) {
+            Some(id) => record.request_id.extend_from_slice(id),
+            None => record.request_id.extend_from_slice(&lane.request_id()),
+        }
+    });
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        // A proxy that digs tunnels, or echoes credentials, does so because somebody asked for it.
+        exchange.connection().close_after();
+        return Ok(Admitted::Answer(allowing(StatusCode::METHOD_NOT_ALLOWED)));
+    }
+    if is_too_large(head.content, lane.0.config.content_bytes_max) {
+        exchange.connection().close_after();
+        return Err(crate::downstream::content_too_large());
+    }
+    if head.method == Method::OPTIONS && forward::max_forwards(&head)? == Some(0) {
+        // The last to be asked is us (RFC 9110 §7.6.2).
+        lane.give_request(head);
+        return Ok(Admitted::Answer(allowing(StatusCode::NO_CONTENT)));
+    }
+    Ok(Admitted::Request(head))
+}
+
+fn allowing(status: StatusCode) -> Response {
+    let mut response = Response::new(status);
+    response.fields_mut().append("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response
+}
+
+/// The handler's answer. Its future is dropped when the client has gone, and its panic kills nothing else.
+async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler: &H) -> Result<Response> {
+    let connection = exchange.connection();
+    let source = match head.content {
+        Length::None | Length::Known(0) => Source::Empty,
+        length => Source::Client(exchange.clone(), length),
+    };
+    let request = Request { head, body: Body(source), exchange: exchange.clone() };
+    let lane = exchange.lane();
+    let due = lane.0.config.timeouts.request.map(|timeout| lane.after(timeout));
+    let mut handling = pin!(caught(handler.handle(request)));
+    poll_fn(|cx| {
+        if let Poll::Ready(error) = connection.watch(cx) {
+            return Poll::Ready(Err(error));
+        }
+        match handling.as_mut().poll(cx) {
+            Poll::Ready(Ok(result)) => return Poll::Ready(result),
+            Poll::Ready(Err(message)) => return Poll::Ready(Err(panicked(exchange, message))),
+            Poll::Pending => {}
+        }
+        if let Some(due) = due {
+            connection.timer.waits(cx);
+            if exchange.expired(due) {
+                return Poll::Ready(Err(Error::new(Side::Upstream, Stage::Wait, ErrorKind::Timeout)));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn panicked(exchange: &Exchange, message: String) -> Error {
+    let lane = exchange.lane();
+    lane.0.metrics.count(Metric::Panics);
+    let request_id = exchange.read(|record| String::from_utf8_lossy(&record.request_id).into_owned());
+    lane.event(&Event::HandlerPanicked { lane: lane.id(), message, request_id: request_id.unwrap_or_default() });
+    exchange.connection().close_after();
+    Error::new(Side::Internal, Stage::Route, ErrorKind::Panicked)
+}
+
+/// The answer to a request that failed; `None` when nobody is there to read one.
+fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
+    let connection = exchange.connection();
+    exchange.failed(error);
+    let gone = error.side() == Side::Downstream
+        && (matches!(error.kind(), ErrorKind::Closed | ErrorKind::Io(_)) || End::from(error) == End::ClientClosed);
+    if connection.response_begun() || gone {
+        return None;
+    }
+    if error.side() == Side::Downstream || !connection.request_ended() {
+        // What the client sent is not understood, or not read: nothing after it can be, either.
+        connection.close_after();
+    }
+    let status = error.status();
+    let reason = match error.kind() {
+        ErrorKind::Protocol(kind) if error.side() == Side::Downstream => kind.as_str(),
+        _ => status.canonical_reason().unwrap_or("error"),
+    };
+    let mut response = Response::text(status, format!("{} {reason}\n", status.as_u16()));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.fields_mut().append("retry-after", "1");
+    }
+    Some(response)
+}
+
+/// The response cannot be completed. What was sent of it goes out, and then the client can tell.
+async fn cut_short(exchange: &Exchange) {
+    let connection = exchange.connection();
+    let due = exchange.lane().after(exchange.lane().0.config.timeouts.linger);
+    poll_fn(|cx| {
+        exchange.begin_wait(cx);
+        let sent = connection.io.poll_sent(cx).is_ready();
+        if sent || exchange.expired(due) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    connection.cut_short();
+}
+
+/// After a response: another request, or the end. What the client still sends of this one is discarded, within
+/// limits, so that a reset does not eat the answer that it has not read yet (RFC 9112 §9.6).
+async fn settle(connection: &Rc<Downstream>) -> After {
+    if connection.begin_next() {
+        return After::Next;
+    }
+    let timeouts = &connection.lane.0.config.timeouts;
+    let due = connection.lane.after(timeouts.linger);
+    let mut left = timeouts.linger_bytes_max;
+    if connection.keeps_alive() && !connection.request_ended() {
+        let drained = poll_fn(|cx| {
+            connection.timer.clear();
+            connection.timer.waits(cx);
+            loop {
+                match connection.poll_content(cx) {
+                    Poll::Ready(Ok(Pull::Piece(piece))) => {
+                        left = left.saturating_sub(piece.len() as u64);
+                        connection.lane.0.buffers.give(piece);
+                        if left == 0 {
+                            return Poll::Ready(false);
+                        }
+                    }
+                    Poll::Ready(Ok(Pull::End)) => return Poll::Ready(true),
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending => break,
+                }
+            }
+            if connection.lane.0.wheel.expired(&connection.timer, due) {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        });
+        if drained.await && connection.begin_next() {
+            return After::Next;
+        }
+    }
+    connection.io.shutdown(Shutdown::Write);
+    if let Some(input) = connection.take_input() {
+        connection.lane.0.buffers.give(input);
+    }
+    poll_fn(|cx| {
+        connection.timer.clear();
+        connection.timer.waits(cx);
+        let discarded = poll_discard(cx, connection, &mut left);
+        if discarded.is_ready() || connection.lane.0.wheel.expired(&connection.timer, due) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+    After::Close
+}
+
+/// Ready when the client has closed, or has sent more than is worth reading.
+fn poll_discard(cx: &mut std::task::Context<'_>, connection: &Downstream, left: &mut u64) -> Poll<()> {
+    while !connection.has_ended() {
+        if !connection.io.is_receiving() {
+            connection.io.begin_receive(None, false);
+        }
+        match ready!(connection.io.poll_receive(cx)) {
+            Ok(Received::Bytes(buffer)) => {
+                *left = left.saturating_sub(buffer.len() as u64);
+                connection.lane.0.buffers.give(buffer);
+                if *left == 0 {
+                    break;
+                }
+            }
+            Ok(Received::Cancelled(buffer)) => connection.lane.0.buffers.give(buffer),
+            Ok(Received::End(buffer)) => {
+                connection.lane.0.buffers.give(buffer);
+                connection.set_ended();
+            }
+            Err(_) => break,
+        }
+    }
+    Poll::Ready(())
+}

@@ -1,0 +1,347 @@
+//! A connection owns its operations: one to receive, one to send.
+//!
+//! Each direction is a **slot** and a **pump**. The pump is a future, boxed once when the connection is made, that
+//! takes an order from the slot, performs the operation, and leaves the outcome in the slot. Futures outside only
+//! wait on a slot: dropping one drops no operation, and the next to wait takes it up. Whoever holds the connection
+//! polls it; a connection that nobody polls (idle in a pool) still has its operation in the kernel.
+//!
+//! A connection that has long been idle [sleeps](Connection::sleep): slots, pumps and buffers go, and only the wait
+//! for readability is left.
+
+use super::{
+    buffer::{Buffer, Buffers},
+    stream::{Cancel, Stream},
+};
+use crate::sys::{self, Shared};
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    io,
+    net::Shutdown,
+    os::fd::RawFd,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+type Pump = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What a pump is asked to do.
+enum Order {
+    /// Receive behind what the buffer holds.
+    Receive(Buffer),
+    /// The same, but it can be cancelled: the wait for a next head, which may last.
+    ReceiveOrCancel(Buffer),
+    /// Send all that the buffer holds.
+    Send(Buffer),
+}
+
+enum Outcome {
+    Received(io::Result<usize>, Buffer),
+    Sent(io::Result<()>, Buffer),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    #[default]
+    Idle,
+    /// An order has been left, or the kernel is at work.
+    Working,
+    /// The outcome waits.
+    Done,
+}
+
+#[derive(Default)]
+struct Slot {
+    state: Cell<State>,
+    order: Cell<Option<Order>>,
+    outcome: Cell<Option<Outcome>>,
+    /// Bytes that sends have got rid of so far.
+    sent_bytes: Cell<u64>,
+}
+
+impl Slot {
+    fn begin(&self, order: Order) {
+        assert!(self.state.replace(State::Working) == State::Idle, "one operation at a time in each direction");
+        self.order.set(Some(order));
+    }
+
+    /// Only polled once an order has been left, so it needs no waker.
+    async fn next_order(&self) -> Order {
+        poll_fn(|_| self.order.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    fn finish(&self, outcome: Outcome) {
+        self.outcome.set(Some(outcome));
+        self.state.set(State::Done);
+    }
+
+    /// Polls the pump while it has work; says whether the outcome waits.
+    fn drive(&self, pump: &mut Pump, cx: &mut Context<'_>) -> bool {
+        if self.state.get() == State::Working {
+            // A pump never ends.
+            let _ = pump.as_mut().poll(cx);
+        }
+        self.state.get() == State::Done
+    }
+
+    fn take_outcome(&self) -> Outcome {
+        self.state.set(State::Idle);
+        self.outcome.take().expect("a slot that is done has an outcome")
+    }
+}
+
+/// Both directions of a connection, and what takes its buffer away.
+#[derive(Default)]
+struct Slots {
+    rx: Slot,
+    tx: Slot,
+    cancel: Cancel,
+}
+
+async fn pump_in(stream: Shared<Stream>, slots: Rc<Slots>) {
+    loop {
+        let (result, buffer) = match slots.rx.next_order().await {
+            Order::Receive(buffer) => stream.stream().receive(buffer).await,
+            Order::ReceiveOrCancel(buffer) => stream.stream().receive_or_cancel(buffer, &slots.cancel).await,
+            Order::Send(_) => unreachable!("the receiving pump does not send"),
+        };
+        slots.rx.finish(Outcome::Received(result, buffer));
+    }
+}
+
+async fn pump_out(stream: Shared<Stream>, slots: Rc<Slots>) {
+    loop {
+        let Order::Send(mut buffer) = slots.tx.next_order().await else { unreachable!("the sending pump only sends") };
+        let result = loop {
+            let (sent, rest) = stream.stream().send(buffer).await;
+            buffer = rest;
+            match sent {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    slots.tx.sent_bytes.set(slots.tx.sent_bytes.get() + count as u64);
+                    buffer.consume(count);
+                    if buffer.is_empty() {
+                        break Ok(());
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        slots.tx.finish(Outcome::Sent(result, buffer));
+    }
+}
+
+/// What the kernel says of a connection that we wait on.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Something was received; the buffer holds it, behind what it held before.
+    Bytes(Buffer),
+    /// The peer will send no more. The buffer is what was received before and not yet used.
+    End(Buffer),
+    /// The wait was cancelled (see [`Connection::release_buffer`]).
+    Cancelled(Buffer),
+}
+
+/// What has come, while its outcome is left where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Bytes.
+    Bytes,
+    /// The peer will send no more.
+    End,
+    /// The receive was cancelled.
+    Cancelled,
+    /// The connection is broken.
+    Failed,
+}
+
+/// A connection that is at work.
+struct Active {
+    slots: Rc<Slots>,
+    rx_pump: Pump,
+    tx_pump: Pump,
+}
+
+/// A stream and its two operations.
+pub(crate) struct Connection {
+    fd: RawFd,
+    stream: Shared<Stream>,
+    active: RefCell<Option<Active>>,
+    buffers: Buffers,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, buffers: Buffers) -> Self {
+        let connection =
+            Self { fd: stream.fd(), stream: Shared::new(stream), active: RefCell::new(None), buffers };
+        connection.wake();
+        connection
+    }
+
+    fn wake(&self) {
+        let slots = Rc::<Slots>::default();
+        *self.active.borrow_mut() = Some(Active {
+            rx_pump: Box::pin(pump_in(self.stream.clone(), slots.clone())),
+            tx_pump: Box::pin(pump_out(self.stream.clone(), slots.clone())),
+            slots,
+        });
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Active) -> T) -> T {
+        f(self.active.borrow_mut().as_mut().expect("a connection that sleeps is woken before it is used"))
+    }
+
+    /// Waits until there is something to receive, holding next to nothing; no operation may be under way.
+    pub(crate) async fn sleep(&self) -> io::Result<()> {
+        assert!(!self.is_receiving() && !self.is_sending(), "only an idle connection sleeps");
+        *self.active.borrow_mut() = None;
+        let _awake_again = Defer(|| self.wake());
+        self.stream.stream().readable().await
+    }
+
+    /// Both directions end; operations in flight finish.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        sys::shutdown(self.fd, how);
+    }
+
+    /// The peer is to see that what it got is not the whole: the close will be a reset.
+    pub(crate) fn abort(&self) {
+        sys::reset_on_close(self.fd);
+        sys::shutdown(self.fd, Shutdown::Both);
+    }
+
+    /// Whether a receive is under way, or its outcome waits.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.with(|active| active.slots.rx.state.get() != State::Idle)
+    }
+
+    /// Whether a send is under way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.with(|active| active.slots.tx.state.get() != State::Idle)
+    }
+
+    /// Bytes handed to the kernel since the connection was made, or woken.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.with(|active| active.slots.tx.sent_bytes.get())
+    }
+
+    /// Begins to receive behind what `buffer` holds, unless a receive is under way. `wait` says that it may last:
+    /// then [`release_buffer`](Self::release_buffer) can take the buffer away again.
+    pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: bool) {
+        self.with(|active| {
+            if active.slots.rx.state.get() != State::Idle {
+                assert!(buffer.is_none(), "a buffer would be lost");
+                return;
+            }
+            let buffer = buffer.unwrap_or_else(|| self.buffers.take());
+            active.slots.rx.begin(if wait { Order::ReceiveOrCancel(buffer) } else { Order::Receive(buffer) });
+        });
+    }
+
+    /// Takes the buffer away from a receive that has been waiting; its waiter sees [`Received::Cancelled`], or the
+    /// data that came first.
+    pub(crate) fn release_buffer(&self) {
+        if let Some(active) = self.active.borrow().as_ref() {
+            active.slots.cancel.fire();
+        }
+    }
+
+    /// Drives the receive under way, and leaves its outcome where it is. Pending when none is under way.
+    pub(crate) fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<Arrival> {
+        self.with(|active| {
+            if !active.slots.rx.drive(&mut active.rx_pump, cx) {
+                return Poll::Pending;
+            }
+            let outcome = active.slots.rx.outcome.take();
+            let arrival = match &outcome {
+                Some(Outcome::Received(Ok(0), _)) => Arrival::End,
+                Some(Outcome::Received(Ok(_), _)) => Arrival::Bytes,
+                Some(Outcome::Received(Err(error), _)) if error.raw_os_error() == Some(libc::ECANCELED) => {
+                    Arrival::Cancelled
+                }
+                _ => Arrival::Failed,
+            };
+            active.slots.rx.outcome.set(outcome);
+            Poll::Ready(arrival)
+        })
+    }
+
+    /// The outcome of the receive under way; one must have been begun.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
+        let outcome = self.with(|active| {
+            assert!(active.slots.rx.state.get() != State::Idle, "nothing is being received");
+            active.slots.rx.drive(&mut active.rx_pump, cx).then(|| active.slots.rx.take_outcome())
+        });
+        Poll::Ready(match outcome {
+            None => return Poll::Pending,
+            Some(Outcome::Received(Ok(0), buffer)) => Ok(Received::End(buffer)),
+            Some(Outcome::Received(Ok(_), buffer)) => Ok(Received::Bytes(buffer)),
+            Some(Outcome::Received(Err(error), buffer)) if error.raw_os_error() == Some(libc::ECANCELED) => {
+                Ok(Received::Cancelled(buffer))
+            }
+            Some(Outcome::Received(Err(error), buffer)) => {
+                self.buffers.give(buffer);
+                Err(error)
+            }
+            Some(Outcome::Sent(..)) => unreachable!("the receiving pump does not send"),
+        })
+    }
+
+    /// Begins to send all that `buffer` holds; nothing else may be under way in that direction.
+    pub(crate) fn begin_send(&self, buffer: Buffer) {
+        self.with(|active| active.slots.tx.begin(Order::Send(buffer)));
+    }
+
+    /// Ready when nothing is being sent any more.
+    pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = self.with(|active| {
+            let tx = &active.slots.tx;
+            if tx.state.get() == State::Idle {
+                return Poll::Ready(None);
+            }
+            if tx.drive(&mut active.tx_pump, cx) { Poll::Ready(Some(tx.take_outcome())) } else { Poll::Pending }
+        });
+        match outcome {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => Poll::Ready(Ok(())),
+            Poll::Ready(Some(Outcome::Sent(result, buffer))) => {
+                self.buffers.give(buffer);
+                Poll::Ready(result)
+            }
+            Poll::Ready(Some(Outcome::Received(..))) => unreachable!("the sending pump only sends"),
+        }
+    }
+
+    /// Whether the peer has neither closed nor sent anything; for a connection on which nothing is being received.
+    pub(crate) fn is_silent(&self) -> bool {
+        sys::is_silent(self.fd)
+    }
+
+    /// Hands a receive that has been begun to the kernel, without waiting for it.
+    pub(crate) fn submit(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.with(|active| active.slots.rx.drive(&mut active.rx_pump, &mut cx));
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(active) = self.active.borrow_mut().take() else { return };
+        // A buffer whose operation is over goes back; one that the kernel still has is freed with its operation.
+        for slot in [&active.slots.rx, &active.slots.tx] {
+            if let Some(Outcome::Received(_, buffer) | Outcome::Sent(_, buffer)) = slot.outcome.take() {
+                self.buffers.give(buffer);
+            }
+        }
+    }
+}
+
+/// Runs on every way out, a dropped future among them.
+struct Defer<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Defer<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

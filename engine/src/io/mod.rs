@@ -1,0 +1,29 @@
+//! The lane's event loop and what runs on it: the only module that names a runtime.
+//!
+//! Everything above sees [`Connection`], [`Listener`], [`spawn`] and [`sleep`], so that the loop below can be
+//! replaced (by a ring of our own, or by a simulated one) without anybody noticing.
+
+pub(crate) mod bell;
+pub(crate) mod buffer;
+pub(crate) mod clock;
+pub(crate) mod connection;
+pub(crate) mod driver;
+pub(crate) mod listener;
+pub(crate) mod stream;
+
+pub(crate) use buffer::{Buffer, Buffers};
+pub(crate) use connection::{Arrival, Connection, Received};
+pub(crate) use listener::Listener;
+pub(crate) use stream::Stream;
+
+use std::{future::Future, time::Duration};
+
+/// Runs `task` on this thread until it ends or the lane does.
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(monoio::spawn(task));
+}
+
+/// Waits at least so long; the loop's timers tick in milliseconds.
+pub(crate) async fn sleep(duration: Duration) {
+    monoio::time::sleep(duration).await;
+}

@@ -1,0 +1,444 @@
+//! A lane: one thread, one event loop, and everything that a request needs, shared with nobody.
+
+use crate::{
+    config::Config,
+    context::Exchange,
+    downstream::Downstream,
+    io::{self, Buffers, bell::Bell, clock::Clock, driver::Running},
+    metrics::{Counter, Metric, Metrics, Snapshot},
+    record::Record,
+    sink::{Event, Sink},
+    upstream::{Cluster, Upstream, UpstreamPool},
+    wheel::{TICK, Tick, Wheel},
+};
+use corelane_balancer::Rng;
+use corelane_codec::{RequestHead, ResponseHead};
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often collected records are handed on.
+const FLUSH: Duration = Duration::from_millis(100);
+/// Free heads, records and exchanges that a lane keeps.
+const KEPT_MAX: usize = 1024;
+/// Free buffers that a lane keeps although it has been idle: 1 MiB.
+const BUFFERS_KEPT_IDLE: usize = 32;
+
+/// How far a lane is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// It serves.
+    No,
+    /// It finishes what it has, until then.
+    Until(Tick),
+    /// It finishes what it has, however long that takes.
+    Patiently,
+    /// It ends.
+    Now,
+}
+
+/// A lane, as a handler sees it. Cheap to clone; never leaves its thread.
+#[derive(Clone)]
+pub struct Lane(pub(crate) Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: usize,
+    pub(crate) config: Arc<Config>,
+    pub(crate) driver: Running,
+    pub(crate) clock: Clock,
+    pub(crate) wheel: Wheel,
+    pub(crate) buffers: Buffers,
+    pub(crate) metrics: Metrics,
+    pub(crate) bell: Bell,
+    pub(crate) rng: RefCell<Rng>,
+    pub(crate) drain: Cell<Drain>,
+    connections: RefCell<Vec<Rc<Downstream>>>,
+    pools: RefCell<Vec<Weak<UpstreamPool>>>,
+    requests: RefCell<Vec<RequestHead>>,
+    responses: RefCell<Vec<ResponseHead>>,
+    records: RefCell<Vec<Box<Record>>>,
+    exchanges: RefCell<Vec<Rc<Exchange>>>,
+    sink: RefCell<Option<Box<dyn Sink>>>,
+    unflushed: Cell<bool>,
+    date: RefCell<(u64, String)>,
+    finished: RefCell<Option<Waker>>,
+    /// Those who accept connections, to be told when a drain begins.
+    serving: RefCell<Vec<Waker>>,
+    buffers_taken_back: Cell<bool>,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("id", &self.0.id).field("driver", &self.0.driver).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(id: usize, config: Arc<Config>, driver: Running, bell: Bell) -> Self {
+        let sink = config.sink.as_ref().map(|factory| factory(id));
+        Self(Rc::new(Inner {
+            id,
+            driver,
+            clock: Clock::start(),
+            wheel: Wheel::new(),
+            buffers: Buffers::default(),
+            metrics: Metrics::new(),
+            bell,
+            rng: RefCell::new(Rng::new(crate::sys::random())),
+            drain: Cell::new(Drain::No),
+            connections: RefCell::default(),
+            pools: RefCell::default(),
+            requests: RefCell::default(),
+            responses: RefCell::default(),
+            records: RefCell::default(),
+            exchanges: RefCell::default(),
+            sink: RefCell::new(sink),
+            unflushed: Cell::new(false),
+            date: RefCell::default(),
+            finished: RefCell::new(None),
+            serving: RefCell::default(),
+            buffers_taken_back: Cell::new(false),
+            config,
+        }))
+    }
+
+    /// Which lane this is, from 0.
+    pub fn id(&self) -> usize {
+        self.0.id
+    }
+
+    /// This lane's own way to a cluster: its picker, its pools.
+    pub fn upstream(&self, cluster: &Cluster) -> Upstream {
+        let upstream = Upstream::new(self, cluster);
+        self.0.pools.borrow_mut().push(Rc::downgrade(upstream.pool()));
+        self.0.metrics.watch(upstream.pool().clone());
+        upstream
+    }
+
+    /// A counter of the handler's own: lanes that ask for the same name are merged on `/metrics`.
+    ///
+    /// Names are of `[a-z0-9_]` and end in `_total` by custom.
+    pub fn counter(&self, name: &str) -> Counter {
+        self.0.metrics.counter(name)
+    }
+
+    /// Runs `task` beside the requests, until it ends or the lane does. A panic in it ends it alone.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let lane = self.clone();
+        io::spawn(async move {
+            if let Err(message) = caught(task).await {
+                lane.0.metrics.count(Metric::LanePanics);
+                lane.event(&Event::LanePanicked { lane: lane.id(), message });
+            }
+        });
+    }
+
+    /// Runs a task of the lane's own, which never ends: after a panic it begins again.
+    pub(crate) fn spawn_forever<T: Future<Output = ()>>(&self, task: impl Fn() -> T + 'static) {
+        let lane = self.clone();
+        io::spawn(async move {
+            while let Err(message) = caught(task()).await {
+                lane.0.metrics.count(Metric::LanePanics);
+                lane.event(&Event::LanePanicked { lane: lane.id(), message });
+            }
+        });
+    }
+
+    /// Waits at least so long.
+    pub async fn sleep(&self, duration: Duration) {
+        io::sleep(duration).await;
+    }
+
+    /// Time since the lane began; it never jumps.
+    pub fn now(&self) -> Duration {
+        self.0.clock.now()
+    }
+
+    /// Lets the lane's other tasks, timers and connections have a turn: for loops that compute for long.
+    pub async fn yield_now(&self) {
+        self.0.bell.yield_now().await;
+    }
+
+    /// The moment that lies `duration` ahead, for [`Wheel::expired`].
+    pub(crate) fn after(&self, duration: Duration) -> Tick {
+        if self.0.wheel.stands_still() {
+            self.0.wheel.set(self.now());
+        }
+        self.0.wheel.after(duration)
+    }
+
+    pub(crate) fn event(&self, event: &Event) {
+        if let Some(hook) = &self.0.config.event {
+            hook(event);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.0.metrics.set(Metric::BuffersKept, self.0.buffers.kept() as u64);
+        self.0.metrics.snapshot(self.0.id, &self.0.driver)
+    }
+
+    // ---- what is used again and again ----
+
+    pub(crate) fn take_request(&self) -> RequestHead {
+        self.0.requests.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_request(&self, mut head: RequestHead) {
+        let mut kept = self.0.requests.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            head.clear();
+            kept.push(head);
+        }
+    }
+
+    pub(crate) fn take_response(&self) -> ResponseHead {
+        self.0.responses.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_response(&self, mut head: ResponseHead) {
+        let mut kept = self.0.responses.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            head.clear();
+            kept.push(head);
+        }
+    }
+
+    pub(crate) fn take_record(&self) -> Box<Record> {
+        self.0.records.borrow_mut().pop().unwrap_or_else(|| Box::new(Record::new()))
+    }
+
+    pub(crate) fn take_exchange(&self) -> Option<Rc<Exchange>> {
+        self.0.exchanges.borrow_mut().pop()
+    }
+
+    pub(crate) fn give_exchange(&self, exchange: Rc<Exchange>) {
+        let mut kept = self.0.exchanges.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            kept.push(exchange);
+        }
+    }
+
+    /// Closes a record: counts it, shows it to the sink, and keeps its memory.
+    pub(crate) fn close_record(&self, mut record: Box<Record>) {
+        self.0.metrics.record(&record);
+        if let Some(sink) = self.0.sink.borrow_mut().as_mut() {
+            sink.record(&record);
+            self.0.unflushed.set(true);
+        }
+        let mut kept = self.0.records.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            record.clear();
+            kept.push(record);
+        }
+    }
+
+    /// A fresh request id: 128 random bits in hexadecimal.
+    pub(crate) fn request_id(&self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut rng = self.0.rng.borrow_mut();
+        let mut id = [0; 32];
+        for half in id.chunks_exact_mut(16) {
+            let mut bits = rng.next();
+            for digit in half {
+                *digit = DIGITS[(bits & 15) as usize];
+                bits >>= 4;
+            }
+        }
+        id
+    }
+
+    /// The present time for `Date`, formatted once a second (RFC 9110 §5.6.7).
+    pub(crate) fn date(&self, put: impl FnOnce(&str)) {
+        let now = self.0.clock.wall();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.0.date.borrow_mut();
+        if date.0 != second || date.1.is_empty() {
+            *date = (second, httpdate::fmt_http_date(now));
+        }
+        put(&date.1);
+    }
+
+    // ---- connections ----
+
+    pub(crate) fn register(&self, connection: &Rc<Downstream>) {
+        let mut connections = self.0.connections.borrow_mut();
+        connection.place.set(connections.len());
+        connections.push(connection.clone());
+        self.0.metrics.set(Metric::ConnectionsOpen, connections.len() as u64);
+    }
+
+    pub(crate) fn unregister(&self, connection: &Downstream) {
+        let mut connections = self.0.connections.borrow_mut();
+        let place = connection.place.get();
+        connections.swap_remove(place);
+        if let Some(moved) = connections.get(place) {
+            moved.place.set(place);
+        }
+        self.0.metrics.set(Metric::ConnectionsOpen, connections.len() as u64);
+        if connections.is_empty() && self.is_draining() {
+            self.wake_main();
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.0.connections.borrow().len()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.drain.get() != Drain::No
+    }
+
+    /// Begins to drain, or hurries a drain up.
+    pub(crate) fn drain(&self, drain: Drain) {
+        if !self.is_draining() {
+            self.event(&Event::Draining { lane: self.id(), connections: self.connections() as u64 });
+        }
+        self.0.drain.set(drain);
+        for waker in self.0.serving.take() {
+            waker.wake();
+        }
+        self.wake_main();
+    }
+
+    /// Waits for `ready` as long as the lane serves; `false` once it drains, or if the wait failed.
+    pub(crate) async fn serving(&self, ready: impl Future<Output = std::io::Result<()>>) -> bool {
+        let mut ready = pin!(ready);
+        poll_fn(|cx| {
+            if self.is_draining() {
+                return Poll::Ready(false);
+            }
+            if let Poll::Ready(result) = ready.as_mut().poll(cx) {
+                return Poll::Ready(result.is_ok());
+            }
+            let mut serving = self.0.serving.borrow_mut();
+            if !serving.iter().any(|waker| waker.will_wake(cx.waker())) {
+                serving.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn wake_main(&self) {
+        if let Some(waker) = self.0.finished.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until a drain is over; says how many connections it cut off.
+    pub(crate) async fn finished(&self) -> u64 {
+        poll_fn(|cx| {
+            let open = self.connections();
+            let over = match self.0.drain.get() {
+                Drain::No => false,
+                Drain::Until(due) => open == 0 || self.0.wheel.passed(due),
+                Drain::Patiently => open == 0,
+                Drain::Now => true,
+            };
+            if over {
+                return Poll::Ready(open as u64);
+            }
+            *self.0.finished.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    // ---- housekeeping ----
+
+    /// Turns the wheel, and sweeps and flushes now and then. Sleeps while there is nothing to turn it for.
+    pub(crate) async fn keep_house(self) {
+        let (mut swept, mut flushed) = (self.now(), self.now());
+        loop {
+            poll_fn(|cx| if self.is_quiet(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
+            io::sleep(TICK).await;
+            let now = self.now();
+            self.0.wheel.turn(now);
+            if now.saturating_sub(flushed) >= FLUSH {
+                flushed = now;
+                self.flush();
+            }
+            if self.is_draining() {
+                self.sweep();
+                self.wake_main();
+            } else if now.saturating_sub(swept) >= SWEEP {
+                swept = now;
+                self.sweep();
+            }
+        }
+    }
+
+    /// Nothing is due, nobody is connected, nothing is to be flushed.
+    fn is_quiet(&self, cx: &std::task::Context<'_>) -> bool {
+        !self.is_draining()
+            && !self.0.unflushed.get()
+            && self.connections() == 0
+            && self.0.metrics.value(Metric::UpstreamIdle) == 0
+            && self.0.wheel.is_empty(cx)
+    }
+
+    pub(crate) fn flush(&self) {
+        if self.0.unflushed.replace(false)
+            && let Some(sink) = self.0.sink.borrow_mut().as_mut()
+        {
+            sink.flush();
+        }
+    }
+
+    fn sweep(&self) {
+        let draining = self.is_draining();
+        let (mut idle, mut released) = (0, 0);
+        for connection in self.0.connections.borrow().iter() {
+            let seen = connection.sweep(draining);
+            idle += u64::from(seen.asleep);
+            released += usize::from(seen.released);
+        }
+        self.0.metrics.set(Metric::ConnectionsIdle, idle);
+        let mut pooled = 0;
+        self.0.pools.borrow_mut().retain(|pool| {
+            let Some(pool) = pool.upgrade() else { return false };
+            let seen = pool.sweep(self);
+            released += seen.released;
+            pooled += seen.idle;
+            true
+        });
+        self.0.metrics.set(Metric::UpstreamIdle, pooled as u64);
+        self.give_memory_back(released);
+    }
+
+    /// After a burst, memory goes back to the system: a second after buffers were taken from idle connections.
+    fn give_memory_back(&self, released: usize) {
+        if released > 0 {
+            self.0.buffers_taken_back.set(true);
+        } else if self.0.buffers_taken_back.replace(false) {
+            let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
+            self.0.buffers.shrink(BUFFERS_KEPT_IDLE.max(2 * busy));
+            crate::sys::release_free_memory();
+        }
+    }
+}
+
+/// Polls `task`; a panic in it becomes its words. It is never polled again after that, only dropped.
+pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, String> {
+    let mut task = pin!(task);
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(payload) => Poll::Ready(Err(panic_message(&*payload))),
+    })
+    .await
+}
+
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let message = payload.downcast_ref::<&str>().copied();
+    message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,97 @@
+//! A thread-per-core, shared-nothing HTTP proxy engine: write a gateway as one `async fn`.
+//!
+//! Each **lane** is one thread with one io_uring event loop (or epoll, where the kernel refuses), its own listeners,
+//! its own pools of upstream connections, its own buffers and counters. Lanes share nothing on the path of a request.
+//!
+//! ```no_run
+//! use corelane_engine::{Cluster, Engine, Handler, Request, Response, Result, StatusCode, Upstream};
+//!
+//! struct Gateway {
+//!     origin: Upstream,
+//! }
+//!
+//! impl Handler for Gateway {
+//!     async fn handle(&self, mut request: Request) -> Result<Response> {
+//!         if request.path().starts_with("/admin") {
+//!             return Ok(Response::text(StatusCode::FORBIDDEN, "no way!\n"));
+//!         }
+//!         request.fields_mut().set("x-gateway", "corelane");
+//!         self.origin.send(request).await
+//!     }
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     let origin = Cluster::round_robin(["127.0.0.1:9001", "127.0.0.1:9002"]);
+//!     Engine::builder()
+//!         .serve("127.0.0.1:8080", move |lane| Ok(Gateway { origin: lane.upstream(&origin) }))
+//!         .run()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A request is a function call
+//!
+//! [`Handler::handle`] takes a [`Request`] and returns a [`Response`]: exactly one, by type. Middleware is a struct
+//! around a handler; per-request state is a local variable. `?` works everywhere: an [`Error`] says on which side,
+//! at which stage and how something failed, and from that come the status, whether a connection may be used again,
+//! and the words in the [`Record`].
+//!
+//! # Cancel safety
+//!
+//! A handler's future is dropped when its client resets the connection, when the exchange's
+//! [time](Timeouts::request) is up, and when its lane ends. At every `.await`:
+//!
+//! * No byte is lost by dropping a future of this crate. A connection owns its operations; futures only wait for
+//!   them, and the next to wait gets what the dropped one would have got. So [`Body::chunk`] may be raced against a
+//!   timer.
+//! * Dropping [`Upstream::send`], a [`Response`] or its [`Body`] before its end closes the upstream connection, which
+//!   is how work at the origin is cancelled; nothing half-used is pooled.
+//! * The record of the exchange is closed, and counted, on every path.
+//!
+//! # What a lane must not do
+//!
+//! Block. A handler that computes for long holds up every connection of its lane: split the work with
+//! [`Lane::yield_now`], or do it on another thread.
+#![deny(unsafe_code)]
+
+mod body;
+mod config;
+mod content;
+mod context;
+mod downstream;
+mod engine;
+mod error;
+mod exchange;
+mod handler;
+mod io;
+mod lane;
+mod listener;
+mod message;
+mod metrics;
+mod record;
+mod relay;
+mod sink;
+#[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
+mod sys;
+mod timeouts;
+mod tunnel;
+mod upstream;
+mod wheel;
+
+pub use body::{Body, Chunk};
+pub use bytes::Bytes;
+pub use corelane_balancer::retry::RetryPolicy;
+pub use corelane_codec::{Fields, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
+pub use engine::{Builder, Engine, FnSink, Handle, StartError, probe_driver};
+pub use error::{Error, ErrorKind, Result, Side, Stage};
+pub use handler::Handler;
+pub use http::{Method, StatusCode};
+pub use io::driver::{Driver, RING_FLAGS, Running};
+pub use lane::Lane;
+pub use message::{Request, Response, UpstreamInfo};
+pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
+pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
+pub use sink::{Event, Level, Sink};
+pub use sys::raise_descriptor_limit;
+pub use timeouts::Timeouts;
+pub use upstream::{Cluster, Upstream};

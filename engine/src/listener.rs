@@ -1,0 +1,76 @@
+//! Accepting connections on a lane.
+
+use crate::{
+    downstream::{
+        Downstream,
+        h1::{self, Seats},
+    },
+    error::Result,
+    exchange::{self, After},
+    handler::Handler,
+    io::{self, Listener},
+    lane::Lane,
+    metrics::Metric,
+    sink::Event,
+};
+use corelane_codec::RequestHead;
+use std::{future::Future, net::SocketAddr, rc::Rc, time::Duration};
+
+/// Connections accepted before the others get a turn.
+const BURST_MAX: usize = 64;
+/// How long a lane waits when it can accept nobody: no descriptor left, or too many connections.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `handler` on `listener` until the lane drains.
+pub(crate) fn serve<H: Handler>(lane: &Lane, listener: Listener, local: SocketAddr, handler: Rc<H>) {
+    let seats = Seats::new(move |connection, received| exchange::serve(connection, received, handler.clone()));
+    lane.spawn(accept(lane.clone(), listener, local, seats));
+}
+
+async fn accept<F, S>(lane: Lane, listener: Listener, local: SocketAddr, seats: Rc<Seats<F, S>>)
+where
+    F: Future<Output = After> + 'static,
+    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
+{
+    let mut said = false;
+    while lane.serving(listener.ready()).await {
+        let mut accepted = 0;
+        while accepted < BURST_MAX {
+            if lane.connections() >= lane.0.config.connections_max {
+                lane.0.metrics.count(Metric::AcceptErrors);
+                lane.serving(pause()).await;
+                break;
+            }
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    accepted += 1;
+                    said = false;
+                    lane.0.metrics.count(Metric::Connections);
+                    let connection = Downstream::new(&lane, stream, peer, local);
+                    lane.register(&connection);
+                    lane.spawn(h1::serve(connection, seats.clone()));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                // The client was gone before it was accepted (accept(2)).
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    lane.0.metrics.count(Metric::AcceptErrors);
+                    if !std::mem::replace(&mut said, true) {
+                        lane.event(&Event::AcceptFailed { address: local, error: error.to_string() });
+                    }
+                    // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
+                    lane.serving(pause()).await;
+                    break;
+                }
+            }
+        }
+        if accepted == BURST_MAX {
+            lane.yield_now().await;
+        }
+    }
+}
+
+async fn pause() -> std::io::Result<()> {
+    io::sleep(PAUSE).await;
+    Ok(())
+}

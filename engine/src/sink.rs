@@ -1,0 +1,124 @@
+//! What an engine tells whoever runs it: records of exchanges, and events of its own.
+
+use crate::{io::driver::Running, record::Record};
+use std::{fmt, net::SocketAddr};
+
+/// Takes the records of one lane. It runs on the lane, so it must never block.
+pub trait Sink {
+    /// An exchange is over.
+    fn record(&mut self, record: &Record);
+
+    /// Hands on what has been collected. Called about every 100 ms when there was a record, and when the lane ends.
+    fn flush(&mut self) {}
+}
+
+/// How much an [`Event`] matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Ordinary life.
+    Info,
+    /// Somebody should look when there is time.
+    Warn,
+    /// Somebody should look now.
+    Error,
+}
+
+/// Something that happened to the engine, not to one exchange.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A listener accepts connections.
+    Listening {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A lane runs.
+    LaneStarted {
+        /// Which.
+        lane: usize,
+        /// What it runs on.
+        driver: Running,
+    },
+    /// A connection could not be accepted; the lane waits a moment and goes on.
+    AcceptFailed {
+        /// Where.
+        address: SocketAddr,
+        /// The system's words.
+        error: String,
+    },
+    /// An endpoint could not be connected to. Said at most once a second for each endpoint and lane.
+    Unreachable {
+        /// Which.
+        endpoint: SocketAddr,
+        /// The system's words.
+        error: String,
+    },
+    /// A handler panicked; its exchange got a 500, everything else goes on.
+    HandlerPanicked {
+        /// On which lane.
+        lane: usize,
+        /// What it said.
+        message: String,
+        /// The request that it was handling.
+        request_id: String,
+    },
+    /// Something panicked outside a handler: a bug of the engine's. The lane goes on.
+    LanePanicked {
+        /// Which.
+        lane: usize,
+        /// What it said.
+        message: String,
+    },
+    /// A drain has begun.
+    Draining {
+        /// On which lane.
+        lane: usize,
+        /// Connections that are open.
+        connections: u64,
+    },
+    /// A lane is done.
+    LaneEnded {
+        /// Which.
+        lane: usize,
+        /// Connections that the end of the drain cut off.
+        cut: u64,
+    },
+}
+
+impl Event {
+    /// How much it matters.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Listening { .. } | Self::Draining { .. } => Level::Info,
+            Self::LaneStarted { driver: Running::Uring, .. } | Self::LaneEnded { cut: 0, .. } => Level::Info,
+            Self::LaneStarted { .. } | Self::AcceptFailed { .. } => Level::Warn,
+            Self::Unreachable { .. } | Self::LaneEnded { .. } => Level::Warn,
+            Self::HandlerPanicked { .. } | Self::LanePanicked { .. } => Level::Error,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { address } => write!(f, "listening on http://{address}"),
+            Self::LaneStarted { lane, driver: Running::Uring } => write!(f, "lane {lane} runs on io_uring"),
+            Self::LaneStarted { lane, driver: Running::Epoll { reason } } => {
+                write!(f, "lane {lane} runs on epoll, which costs more CPU than io_uring ({reason})")
+            }
+            Self::AcceptFailed { address, error } => write!(f, "cannot accept on {address}: {error}"),
+            Self::Unreachable { endpoint, error } => write!(f, "cannot connect to {endpoint}: {error}"),
+            Self::HandlerPanicked { lane, message, request_id } => {
+                write!(f, "a handler panicked on lane {lane}, request {request_id}: {message}")
+            }
+            Self::LanePanicked { lane, message } => {
+                write!(f, "lane {lane} panicked outside a handler and goes on; please report it: {message}")
+            }
+            Self::Draining { lane, connections } => write!(f, "lane {lane} drains {connections} connections"),
+            Self::LaneEnded { lane, cut: 0 } => write!(f, "lane {lane} has ended"),
+            Self::LaneEnded { lane, cut } => {
+                write!(f, "lane {lane} has ended and cut off {cut} connections that were still open")
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the standard library does not give safely: the only file of the engine with `unsafe` in it.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    cell::UnsafeCell,
+    io,
+    net::{Shutdown, SocketAddr},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    rc::Rc,
+};
+
+/// One of the owners of a stream, so that one can receive while another sends.
+///
+/// A stream's methods take `&mut self` although each only clones its descriptor into an operation.
+pub(crate) struct Shared<T>(Rc<UnsafeCell<T>>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Shared<T> {
+    pub(crate) fn new(stream: T) -> Self {
+        Self(Rc::new(UnsafeCell::new(stream)))
+    }
+
+    /// The stream, to begin an operation. There must be at most one in each direction at a time.
+    #[expect(clippy::mut_from_ref, reason = "the two directions of a stream share only its descriptor")]
+    pub(crate) fn stream(&self) -> &mut T {
+        // SAFETY: an owner never leaves its thread (`Rc`), and a connection begins at most one operation in each
+        // direction at a time. Beginning one reads the stream's descriptor and changes nothing: this is the contract
+        // of the runtime's own `Split` trait, whose write half cannot be used because its `Drop` shuts the socket
+        // down.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Accepts one connection: non-blocking and close-on-exec from the first moment.
+pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    // SAFETY: `try_init` hands out storage for a socket address and its length; accept4 writes at most that much
+    // and says how much it wrote. A descriptor that it returns is new and ours.
+    unsafe {
+        let (fd, address) = SockAddr::try_init(|storage, length| {
+            checked(libc::accept4(listener, storage.cast(), length, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC))
+        })?;
+        Ok((OwnedFd::from_raw_fd(fd), address.as_socket()))
+    }
+}
+
+/// A non-blocking, close-on-exec eventfd at zero.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd takes no pointer; a descriptor that it returns is new and ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)) }
+}
+
+/// Shuts down one or both directions; operations in flight on them finish.
+pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: no pointer is passed; the caller keeps `fd` open. A failure (the peer has gone) changes nothing.
+    unsafe { libc::shutdown(fd, how) };
+}
+
+/// Makes the coming close a reset, which tells the peer that what it got is not the whole.
+pub(crate) fn reset_on_close(fd: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: the pointer is to a live `linger` and the length is its size; the caller keeps `fd` open.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        );
+    }
+}
+
+/// The error that a socket has pending (`SO_ERROR`): the outcome of a connect in the background.
+pub(crate) fn socket_error(fd: RawFd) -> io::Result<()> {
+    let mut error: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: both pointers are to live values and the length is the value's size; the caller keeps `fd` open.
+    checked(unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut length)
+    })?;
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// Whether a connected socket has neither data nor an end nor an error waiting.
+pub(crate) fn is_silent(fd: RawFd) -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the pointer and length are of a live byte; the caller keeps `fd` open.
+    let result = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
+    result < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
+/// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<(std::net::TcpStream, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    let connected = match socket.connect(&address.into()) {
+        Ok(()) => true,
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => false,
+        Err(error) => return Err(error),
+    };
+    Ok((socket.into(), connected))
+}
+
+/// Opens a listening socket that shares its address with the other lanes of this process.
+///
+/// `SO_REUSEPORT` would bind silently beside a stranger, so the address is tried without it first.
+pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListener> {
+    let open = |shared: bool| -> io::Result<Socket> {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    if first && address.port() != 0 {
+        drop(open(false)?);
+    }
+    let socket = open(true)?;
+    // Accepted sockets inherit it: one setsockopt less for each connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// Gives free memory back to the system, so that a burst is not held for ever.
+pub(crate) fn release_free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; glibc locks its own arenas.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// How many descriptors this process may have open: the soft limit, after raising it to the hard one.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live `rlimit`.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    if limit.rlim_cur < limit.rlim_max {
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+        // SAFETY: the pointer is to a live `rlimit`.
+        if checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) }).is_ok() {
+            return Ok(raised.rlim_cur);
+        }
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// Random bits from the kernel, for seeds and identifiers.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the pointer and length are of a live array. A short read leaves zeroes, and eight bytes are never
+    // short once the kernel's pool is ready (getrandom(2)).
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    u64::from_ne_bytes(bytes)
+}
+
+/// The descriptor, for the functions of this module.
+pub(crate) fn raw(fd: &impl AsRawFd) -> RawFd {
+    fd.as_raw_fd()
+}

@@ -1,0 +1,118 @@
+//! A recipe for an upstream: endpoints and how to choose among them.
+
+use corelane_balancer::{InvalidWeights, Picker, Policy};
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+};
+
+/// A group of endpoints that serve the same thing. It is a recipe: plain data that is sent to every lane, where
+/// [`Lane::upstream`](crate::Lane::upstream) makes a picker and a pool of it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    name: String,
+    policy: Policy,
+    endpoints: Vec<(String, u32)>,
+    addresses: Vec<SocketAddr>,
+    weights: Vec<u32>,
+}
+
+impl Cluster {
+    fn new(policy: Policy, endpoints: impl IntoIterator<Item = (String, u32)>) -> Self {
+        Self {
+            name: "default".to_owned(),
+            policy,
+            endpoints: endpoints.into_iter().collect(),
+            addresses: Vec::new(),
+            weights: Vec::new(),
+        }
+    }
+
+    fn equal(policy: Policy, endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::new(policy, endpoints.into_iter().map(|endpoint| (endpoint.as_ref().to_owned(), 1)))
+    }
+
+    /// One endpoint after the other.
+    pub fn round_robin(endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::equal(Policy::RoundRobin, endpoints)
+    }
+
+    /// In turn, by weight: as smooth as nginx's.
+    pub fn weighted_round_robin(endpoints: impl IntoIterator<Item = (impl AsRef<str>, u32)>) -> Self {
+        let endpoints = endpoints.into_iter().map(|(endpoint, weight)| (endpoint.as_ref().to_owned(), weight));
+        Self::new(Policy::WeightedRoundRobin, endpoints)
+    }
+
+    /// At random.
+    pub fn random(endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::equal(Policy::Random, endpoints)
+    }
+
+    /// The one with the fewest requests in flight, seen from the lane.
+    pub fn least_request(endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::equal(Policy::LeastRequest, endpoints)
+    }
+
+    /// Weights for [`random`](Self::random) and [`least_request`](Self::least_request) too: in the order of the
+    /// endpoints; what is left out weighs 1.
+    #[must_use]
+    pub fn weights(mut self, weights: impl IntoIterator<Item = u32>) -> Self {
+        for (endpoint, weight) in self.endpoints.iter_mut().zip(weights) {
+            endpoint.1 = weight;
+        }
+        self
+    }
+
+    /// A name for logs and metrics; `default` without.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Looks the endpoints' names up, once and blocking: call it before the engine starts, to see errors early. An
+    /// endpoint is `ADDRESS:PORT`, `[ADDRESS]:PORT` or `NAME:PORT`; a name with several addresses is that many
+    /// endpoints. Without it, [`Lane::upstream`](crate::Lane::upstream) does it as the lane starts.
+    ///
+    /// # Errors
+    /// A name or an address that cannot be understood or found, and weights that cannot be
+    /// ([`InvalidWeights`](corelane_balancer::InvalidWeights)): with the endpoint in the message.
+    pub fn resolve(mut self) -> io::Result<Self> {
+        let (mut addresses, mut weights) = (Vec::new(), Vec::new());
+        for (endpoint, weight) in &self.endpoints {
+            let found = endpoint
+                .to_socket_addrs()
+                .map_err(|error| io::Error::new(error.kind(), format!("upstream {endpoint:?}: {error}")))?;
+            for address in found {
+                addresses.push(address);
+                weights.push(*weight);
+            }
+        }
+        Picker::new(self.policy, &weights, 0)
+            .map_err(|error: InvalidWeights| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+        (self.addresses, self.weights) = (addresses, weights);
+        Ok(self)
+    }
+
+    /// The addresses, once [`resolve`](Self::resolve) has found them.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// How to choose.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    pub(crate) fn as_name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn as_weights(&self) -> &[u32] {
+        &self.weights
+    }
+
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.addresses.len() >= self.endpoints.len()
+    }
+}

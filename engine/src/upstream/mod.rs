@@ -1,0 +1,163 @@
+//! The way to an origin: which endpoint, which connection, and whether to try again.
+
+mod attempt;
+mod cluster;
+mod connection;
+mod pool;
+mod upload;
+
+pub use cluster::Cluster;
+pub(crate) use attempt::Transfer;
+pub(crate) use connection::UpstreamConnection;
+pub(crate) use pool::UpstreamPool;
+
+use crate::{
+    body::Source,
+    context::Exchange,
+    error::{Error, ErrorKind, Result, Side, Stage},
+    lane::Lane,
+    message::{Request, Response},
+    metrics::Metric,
+    record::AttemptOutcome,
+};
+use attempt::Failure;
+use corelane_balancer::{
+    Tried,
+    retry::{self, Message, Verdict},
+};
+use corelane_codec::{RequestHead, forward};
+use std::{net::IpAddr, rc::Rc};
+use upload::Content;
+
+/// One lane's way to a cluster: its picker and its pooled connections.
+#[derive(Clone)]
+pub struct Upstream {
+    lane: Lane,
+    pool: Rc<UpstreamPool>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("cluster", &self.pool.name()).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Self {
+        Self { lane: lane.clone(), pool: UpstreamPool::new(lane, cluster) }
+    }
+
+    pub(crate) fn pool(&self) -> &Rc<UpstreamPool> {
+        &self.pool
+    }
+
+    /// Sends the request to an endpoint and gives its answer; tries again where that is safe.
+    ///
+    /// What an intermediary must change is changed here: `Via`, `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are
+    /// set on the request, `Via` on the response. The content goes out while the answer is awaited, and may still go
+    /// on while the answer's content is read.
+    ///
+    /// # Errors
+    /// Nobody could be reached (502, or 504 if the last wait for a connection timed out); the origin answered with
+    /// what is not HTTP, or closed (502); it took too long (504); the client went away or sent what it must not.
+    pub async fn send(&self, request: Request) -> Result<Response> {
+        let Request { mut head, body, exchange } = request;
+        exchange.mark_upstream();
+        self.prepare(&mut head, &exchange)?;
+        let mut content = match body.0 {
+            Source::Empty => Content::none(),
+            Source::Bytes(bytes) => Content::bytes(bytes),
+            Source::Client(_, _) => {
+                let idempotent = retry::idempotent(head.method.as_str());
+                Content::from_client(exchange.clone(), head.content, idempotent)
+            }
+            Source::Upstream(_) => return Err(Error::internal("a response's content cannot be sent as a request's")),
+        };
+        content.set_expects(head.expects_continue);
+        let result = self.attempts(&head, &mut content, &exchange).await;
+        self.lane.give_request(head);
+        let mut response = result?;
+        forward::response(&mut response.head, &self.lane.0.config.via);
+        Ok(response)
+    }
+
+    fn prepare(&self, head: &mut RequestHead, exchange: &Exchange) -> Result<()> {
+        let peer = exchange.connection().peer;
+        exchange
+            .read(|record| {
+                let request_id = str::from_utf8(&record.request_id).unwrap_or_default();
+                forward::request(
+                    head,
+                    &forward::Hop {
+                        client: canonical(peer.ip()),
+                        client_port: peer.port(),
+                        scheme: "http",
+                        via: &self.lane.0.config.via,
+                        request_id,
+                        trusted: false,
+                    },
+                )
+            })
+            .unwrap_or(Ok(()))?;
+        Ok(())
+    }
+
+    /// One attempt after another, as the table of [`retry`] allows.
+    async fn attempts(&self, head: &RequestHead, content: &mut Content, exchange: &Rc<Exchange>) -> Result<Response> {
+        let message = retry::idempotent(head.method.as_str());
+        let (mut tried, mut reached, mut fresh_only) = (Tried::default(), 0, None);
+        let mut last: Option<Error> = None;
+        loop {
+            let endpoint = match fresh_only {
+                Some(endpoint) => endpoint,
+                None => match self.pool.pick(&tried) {
+                    Some(endpoint) => endpoint,
+                    None => {
+                        let none = Error::new(Side::Upstream, Stage::Route, ErrorKind::NoEndpoint);
+                        return Err(last.unwrap_or(none));
+                    }
+                },
+            };
+            let lease = self.pool.lease(endpoint, fresh_only.is_some(), exchange).await;
+            let lease = match lease {
+                Ok(lease) => lease,
+                Err(error) => {
+                    exchange.record(|record| record.attempt_ended(outcome(&error)));
+                    tried.insert(endpoint);
+                    fresh_only = None;
+                    last = Some(error);
+                    continue;
+                }
+            };
+            let Failure { error, attempt } = match attempt::run(lease, head, content, exchange).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            exchange.record(|record| record.attempt_ended(outcome(&error)));
+            let Some(attempt) = attempt else { return Err(error) };
+            let message = Message { idempotent: message, replayable: content.rewind() };
+            match retry::verdict(&attempt, &message, &self.lane.0.config.retry, reached) {
+                Verdict::GiveUp(_) => return Err(error),
+                Verdict::Retry { costs_budget } => {
+                    self.lane.0.metrics.count(Metric::Retries);
+                    reached += u32::from(costs_budget);
+                    // A pooled connection that had gone says nothing of its endpoint, but the next may have gone too.
+                    fresh_only = attempt.reused.then(|| self.pool.pick_again(endpoint));
+                    if fresh_only.is_none() {
+                        tried.insert(endpoint);
+                    }
+                    last = Some(error);
+                }
+            }
+        }
+    }
+}
+
+fn outcome(error: &Error) -> AttemptOutcome {
+    AttemptOutcome::Failed(error.stage(), error.kind())
+}
+
+/// An IPv4 client on an IPv6 socket is an IPv4 client.
+fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}

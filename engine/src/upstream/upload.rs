@@ -1,0 +1,384 @@
+//! The content of a request on its way to an origin.
+
+use super::UpstreamConnection;
+use crate::{
+    content::Pull,
+    context::Exchange,
+    error::{Error, ErrorKind, Result, Side, Stage},
+    io::Buffer,
+    lane::Lane,
+    wheel::Tick,
+};
+use bytes::Bytes;
+use corelane_codec::Length;
+use std::{
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// Bytes of content that are given to one send, when they come from memory.
+const SLICE_BYTES: usize = 32 << 10;
+
+/// Where the content comes from, and what of it is kept for another attempt.
+pub(crate) struct Content {
+    source: Source,
+    length: Length,
+    /// What has been taken from the client, as long as it can still be sent again.
+    replay: Option<Vec<u8>>,
+    /// How much of that this attempt has sent.
+    replayed: usize,
+    taken_bytes: u64,
+    expects: bool,
+}
+
+enum Source {
+    None,
+    Bytes(Bytes, usize),
+    Client(Rc<Exchange>),
+}
+
+impl Content {
+    pub(crate) fn none() -> Self {
+        Self { source: Source::None, length: Length::None, replay: None, replayed: 0, taken_bytes: 0, expects: false }
+    }
+
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
+        Self { length: Length::Known(bytes.len() as u64), source: Source::Bytes(bytes, 0), ..Self::none() }
+    }
+
+    /// From the client; kept for another attempt if the method allows one.
+    pub(crate) fn from_client(exchange: Rc<Exchange>, length: Length, idempotent: bool) -> Self {
+        let replay = idempotent.then(Vec::new);
+        Self { source: Source::Client(exchange), length, replay, ..Self::none() }
+    }
+
+    pub(crate) fn set_expects(&mut self, expects: bool) {
+        self.expects = expects && !self.length.is_empty();
+    }
+
+    pub(crate) fn length(&self) -> Length {
+        self.length
+    }
+
+    /// The exchange whose client the content comes from.
+    fn client(&self) -> Option<&Rc<Exchange>> {
+        match &self.source {
+            Source::Client(exchange) => Some(exchange),
+            Source::None | Source::Bytes(..) => None,
+        }
+    }
+
+    /// Makes it ready for another attempt; says whether all of it can be sent again.
+    pub(crate) fn rewind(&mut self) -> bool {
+        match &mut self.source {
+            Source::None => true,
+            Source::Bytes(_, sent) => {
+                *sent = 0;
+                true
+            }
+            Source::Client(_) => {
+                self.replayed = 0;
+                self.taken_bytes == 0 || self.replay.is_some()
+            }
+        }
+    }
+
+    /// A piece, and whether it is the last.
+    fn poll_piece(&mut self, cx: &mut Context<'_>, lane: &Lane) -> Poll<Result<Option<(Buffer, bool)>>> {
+        if let Some(replay) = self.replay.as_ref().filter(|replay| self.replayed < replay.len()) {
+            let piece = slice(lane, &replay[self.replayed..]);
+            self.replayed += piece.len();
+            let last = self.replayed == replay.len() && self.client().is_none_or(|client| client.connection().request_ended());
+            return Poll::Ready(Ok(Some((piece, last))));
+        }
+        match &mut self.source {
+            Source::None => Poll::Ready(Ok(None)),
+            Source::Bytes(bytes, sent) => {
+                if *sent == bytes.len() {
+                    return Poll::Ready(Ok(None));
+                }
+                let piece = slice(lane, &bytes[*sent..]);
+                *sent += piece.len();
+                let last = *sent == bytes.len();
+                Poll::Ready(Ok(Some((piece, last))))
+            }
+            Source::Client(exchange) => match ready!(exchange.connection().poll_content(cx))? {
+                Pull::End => Poll::Ready(Ok(None)),
+                Pull::Piece(piece) => {
+                    let last = exchange.connection().request_ended();
+                    self.taken(&piece, lane.0.config.replay_bytes_max);
+                    Poll::Ready(Ok(Some((piece, last))))
+                }
+            },
+        }
+    }
+
+    /// A piece that is there already, to go out together with the head.
+    fn piece_in_hand(&mut self, lane: &Lane) -> Result<Option<(Buffer, bool)>> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let waits = match &self.source {
+            Source::Client(exchange) if self.replayed >= self.replay.as_ref().map_or(0, Vec::len) => {
+                exchange.connection().has_input()
+            }
+            _ => true,
+        };
+        if !waits {
+            return Ok(None);
+        }
+        match self.poll_piece(&mut cx, lane) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn taken(&mut self, piece: &Buffer, bytes_max: usize) {
+        self.taken_bytes += piece.len() as u64;
+        let Some(replay) = &mut self.replay else { return };
+        if replay.len() + piece.len() > bytes_max {
+            self.replay = None;
+            return;
+        }
+        replay.extend_from_slice(piece.as_slice());
+        self.replayed = replay.len();
+    }
+}
+
+fn slice(lane: &Lane, bytes: &[u8]) -> Buffer {
+    let mut piece = lane.0.buffers.take();
+    let room = piece.room().min(SLICE_BYTES);
+    piece.append(&bytes[..bytes.len().min(room)]);
+    piece
+}
+
+/// How long the client may hold us up.
+struct Pace {
+    /// Between two pieces.
+    due: Option<Tick>,
+    /// Since when we have been asking.
+    asking: Option<Duration>,
+    asked: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// The content keeps the minimum rate; it is measured only while we are asking for bytes.
+    fn is_too_slow(&self, lane: &Lane) -> (bool, Tick) {
+        let timeouts = &lane.0.config.timeouts;
+        let now = lane.now();
+        let asked = self.asked + now.saturating_sub(self.asking.unwrap_or(now));
+        let earned = Duration::from_secs_f64(self.bytes as f64 / timeouts.content_rate_min.max(1) as f64);
+        let allowed = timeouts.content_rate_grace.max(earned);
+        (asked > allowed, lane.after(allowed.saturating_sub(asked)))
+    }
+
+    fn came(&mut self, bytes: usize, lane: &Lane) {
+        if let Some(since) = self.asking.take() {
+            self.asked += lane.now().saturating_sub(since);
+        }
+        self.bytes += bytes as u64;
+        self.due = None;
+    }
+}
+
+/// What holds the content back.
+enum Hold {
+    No,
+    /// The client waits for a 100; if its content comes all the same, then not beyond this moment.
+    UntilContinue(Option<Tick>),
+}
+
+/// One attempt to get a request to an origin: the head first, then the content.
+pub(crate) struct Upload {
+    hold: Hold,
+    pace: Pace,
+    /// When the send under way must have made progress.
+    send_due: Option<Tick>,
+    sent_bytes: u64,
+    /// The last piece has been given to the connection.
+    complete: bool,
+    /// All has been handed to the kernel, or never will be.
+    pub(crate) over: bool,
+    /// The response has begun: the client may now be as slow as it likes.
+    pub(crate) answered: bool,
+}
+
+impl Upload {
+    /// Begins to send: the head, and with it what has come of the content.
+    pub(crate) fn begin(
+        connection: &UpstreamConnection,
+        mut head: Buffer,
+        content: &mut Content,
+        lane: &Lane,
+    ) -> Result<Self> {
+        let hold = if content.expects { Hold::UntilContinue(None) } else { Hold::No };
+        let mut upload = Self {
+            pace: Pace { due: None, asking: None, asked: Duration::ZERO, bytes: 0 },
+            send_due: None,
+            sent_bytes: 0,
+            complete: false,
+            over: false,
+            answered: false,
+            hold,
+        };
+        if content.length().is_empty() {
+            connection.write_end(None, &mut head)?;
+            upload.complete = true;
+        } else if matches!(upload.hold, Hold::No)
+            && let Some((mut piece, last)) = content.piece_in_hand(lane)?
+        {
+            upload.pace.bytes += piece.len() as u64;
+            upload.frame(connection, content, &mut piece, last)?;
+            let joined = piece.prepend(head.as_slice());
+            if joined {
+                lane.0.buffers.give(head);
+                head = piece;
+            } else {
+                head.append(piece.as_slice());
+                lane.0.buffers.give(piece);
+            }
+        }
+        connection.io.begin_send(head);
+        Ok(upload)
+    }
+
+    fn frame(
+        &mut self,
+        connection: &UpstreamConnection,
+        content: &Content,
+        piece: &mut Buffer,
+        last: bool,
+    ) -> Result<()> {
+        connection.frame(piece)?;
+        if last {
+            self.end(connection, content, piece)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, connection: &UpstreamConnection, content: &Content, buffer: &mut Buffer) -> Result<()> {
+        self.complete = true;
+        match content.client() {
+            None => connection.write_end(None, buffer),
+            Some(exchange) => {
+                let mut result = Ok(());
+                exchange.connection().trailers(|trailers| result = connection.write_end(trailers, buffer));
+                result
+            }
+        }
+    }
+
+    /// The origin says that it wants the content.
+    pub(crate) fn go_on(&mut self) {
+        self.hold = Hold::No;
+    }
+
+    /// Whether the content has been held back for a 100 that never came: then it never goes out.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.hold, Hold::UntilContinue(_))
+    }
+
+    /// Moves on. Ready when all has been handed to the kernel.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &UpstreamConnection,
+        content: &mut Content,
+        exchange: &Exchange,
+    ) -> Poll<Result<()>> {
+        let lane = exchange.lane();
+        loop {
+            if self.over {
+                return Poll::Ready(Ok(()));
+            }
+            match connection.io.poll_sent(cx) {
+                Poll::Ready(Ok(())) => self.send_due = None,
+                Poll::Ready(Err(error)) => {
+                    self.over = true;
+                    return Poll::Ready(Err(Error::io(Side::Upstream, Stage::Send, &error)));
+                }
+                Poll::Pending => return self.waits_for_origin(connection, exchange),
+            }
+            if self.complete {
+                self.over = true;
+                return Poll::Ready(Ok(()));
+            }
+            if self.is_held_back(cx, content, exchange) {
+                return Poll::Pending;
+            }
+            match content.poll_piece(cx, lane) {
+                Poll::Ready(Ok(Some((mut piece, last)))) => {
+                    self.pace.came(piece.len(), lane);
+                    self.frame(connection, content, &mut piece, last)?;
+                    connection.io.begin_send(piece);
+                }
+                Poll::Ready(Ok(None)) => {
+                    let mut buffer = lane.0.buffers.take();
+                    self.end(connection, content, &mut buffer)?;
+                    if buffer.is_empty() {
+                        lane.0.buffers.give(buffer);
+                    } else {
+                        connection.io.begin_send(buffer);
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    self.over = true;
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => return self.waits_for_client(content, exchange),
+            }
+        }
+    }
+
+    fn waits_for_origin(&mut self, connection: &UpstreamConnection, exchange: &Exchange) -> Poll<Result<()>> {
+        let lane = exchange.lane();
+        let sent = connection.io.sent_bytes();
+        if sent != self.sent_bytes {
+            (self.sent_bytes, self.send_due) = (sent, None);
+        }
+        let due = *self.send_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
+        if exchange.expired(due) {
+            self.over = true;
+            return Poll::Ready(Err(super::pool::too_late(Stage::Send)));
+        }
+        Poll::Pending
+    }
+
+    fn waits_for_client(&mut self, content: &Content, exchange: &Exchange) -> Poll<Result<()>> {
+        let lane = exchange.lane();
+        let late = |kind| Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, kind)));
+        if self.pace.asking.is_none() {
+            self.pace.asking = Some(lane.now());
+        }
+        let due = *self.pace.due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
+        if exchange.expired(due) {
+            self.over = true;
+            return late(ErrorKind::Timeout);
+        }
+        if !self.answered && matches!(content.length(), Length::Known(_)) {
+            let (too_slow, due) = self.pace.is_too_slow(lane);
+            if too_slow {
+                self.over = true;
+                return late(ErrorKind::TooSlow);
+            }
+            exchange.expired(due);
+        }
+        Poll::Pending
+    }
+
+    /// Whether the content waits for a 100.
+    fn is_held_back(&mut self, cx: &mut Context<'_>, content: &Content, exchange: &Exchange) -> bool {
+        let lane = exchange.lane();
+        let Hold::UntilContinue(due) = &mut self.hold else { return false };
+        let waits = content.client().is_none_or(|client| client.connection().poll_content_waits(cx));
+        if waits {
+            // The client has not waited for the 100, so an origin that knows no expectations must not wait either.
+            let due = *due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.expect));
+            if exchange.expired(due) {
+                self.hold = Hold::No;
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,236 @@
+//! Deadlines without a timer for each: a coarse wheel for each lane.
+//!
+//! A [`Timer`] belongs to whoever waits. Setting its deadline is a store; it is enrolled in the wheel at most once,
+//! at or before its deadline, and when the wheel comes by, it either fires or is enrolled again. A request that ends
+//! in time therefore never touches the wheel.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+/// How often the wheel turns while anything is enrolled.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+/// One turn is 25.6 s; what is due later is enrolled again.
+const SLOTS: u64 = 512;
+const NEVER: u64 = u64::MAX;
+
+/// A moment, in ticks since the lane began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
+
+/// One waiter's deadline.
+pub(crate) struct Timer {
+    due: Cell<u64>,
+    enrolled: Cell<u64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Timer {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { due: Cell::new(NEVER), enrolled: Cell::new(NEVER), waker: RefCell::new(None) })
+    }
+
+    /// Forgets the deadline. A poll begins with this and then says anew what it waits for.
+    pub(crate) fn clear(&self) {
+        self.due.set(NEVER);
+    }
+
+    /// Remembers whom to wake.
+    pub(crate) fn waits(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// The lane's wheel.
+pub(crate) struct Wheel {
+    now: Cell<u64>,
+    slots: Vec<RefCell<Vec<Rc<Timer>>>>,
+    enrolled: Cell<usize>,
+    /// Whoever turns the wheel, asleep while nothing is enrolled; the wheel's time stands still then.
+    turner: RefCell<Option<Waker>>,
+}
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: Cell::new(0),
+            slots: (0..SLOTS).map(|_| RefCell::default()).collect(),
+            enrolled: Cell::new(0),
+            turner: RefCell::new(None),
+        }
+    }
+
+    /// Whether nobody turns the wheel because nothing is enrolled: its time is to be set before it is used.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.turner.borrow().is_some()
+    }
+
+    /// Sets the time of a wheel that stands still.
+    pub(crate) fn set(&self, now: Duration) {
+        debug_assert_eq!(self.enrolled.get(), 0, "what is enrolled would be skipped");
+        self.now.set(self.now.get().max((now.as_nanos() / TICK.as_nanos()) as u64));
+    }
+
+    /// The moment that lies `duration` ahead, rounded up, and one tick more because the present one has begun.
+    pub(crate) fn after(&self, duration: Duration) -> Tick {
+        let ticks = duration.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(NEVER / 2)) as u64;
+        Tick(self.now.get().saturating_add(ticks).saturating_add(1))
+    }
+
+    /// Whether `due` has passed.
+    pub(crate) fn passed(&self, due: Tick) -> bool {
+        due.0 <= self.now.get()
+    }
+
+    /// Whether `due` has passed; if not, `timer` will wake its task no later than then.
+    pub(crate) fn expired(&self, timer: &Rc<Timer>, due: Tick) -> bool {
+        if self.passed(due) {
+            return true;
+        }
+        if due.0 < timer.due.get() {
+            timer.due.set(due.0);
+            if due.0 < timer.enrolled.get() {
+                self.enrol(timer, due.0);
+            }
+        }
+        false
+    }
+
+    fn enrol(&self, timer: &Rc<Timer>, due: u64) {
+        let at = due.min(self.now.get() + SLOTS - 1);
+        timer.enrolled.set(at);
+        self.slots[(at % SLOTS) as usize].borrow_mut().push(timer.clone());
+        self.enrolled.set(self.enrolled.get() + 1);
+        if let Some(turner) = self.turner.take() {
+            turner.wake();
+        }
+    }
+
+    /// Whether nothing is enrolled; if so, `cx`'s task is woken when something is.
+    pub(crate) fn is_empty(&self, cx: &Context<'_>) -> bool {
+        if self.enrolled.get() > 0 {
+            return false;
+        }
+        *self.turner.borrow_mut() = Some(cx.waker().clone());
+        true
+    }
+
+    /// Turns to `now`, the time since the lane began, and wakes whoever is due.
+    pub(crate) fn turn(&self, now: Duration) {
+        let now = (now.as_nanos() / TICK.as_nanos()) as u64;
+        // After a long pause (SIGSTOP, a frozen machine) one turn sees every slot.
+        let from = self.now.get().max(now.saturating_sub(SLOTS)) + 1;
+        for tick in from..=now {
+            self.now.set(tick);
+            let entries = self.slots[(tick % SLOTS) as usize].take();
+            self.enrolled.set(self.enrolled.get() - entries.len());
+            for timer in entries {
+                self.visit(&timer, tick, now);
+            }
+        }
+        self.now.set(self.now.get().max(now));
+    }
+
+    fn visit(&self, timer: &Rc<Timer>, tick: u64, now: u64) {
+        if timer.enrolled.get() > tick {
+            // It was enrolled for later, and earlier again since: this is the stale one of two.
+            return;
+        }
+        timer.enrolled.set(NEVER);
+        let due = timer.due.get();
+        if due <= now {
+            timer.due.set(NEVER);
+            if let Some(waker) = timer.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        } else if due != NEVER && Rc::strong_count(timer) > 1 {
+            self.enrol(timer, due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    struct Count(AtomicU32);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counted() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count(AtomicU32::new(0)));
+        (count.clone(), count.into())
+    }
+
+    #[test]
+    fn fires_never_early_and_at_most_two_ticks_late() {
+        let (wheel, timer, (count, waker)) = (Wheel::new(), Timer::new(), counted());
+        timer.waits(&Context::from_waker(&waker));
+        let due = wheel.after(Duration::from_secs(60));
+        assert!(!wheel.expired(&timer, due));
+        wheel.turn(Duration::from_secs(60));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "60 s have passed, but not 60 s and a tick");
+        wheel.turn(Duration::from_secs(60) + TICK);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(wheel.passed(due));
+    }
+
+    #[test]
+    fn a_deadline_that_moves_costs_one_enrolment() {
+        let (wheel, timer, (count, waker)) = (Wheel::new(), Timer::new(), counted());
+        timer.waits(&Context::from_waker(&waker));
+        for second in 0..20 {
+            timer.clear();
+            assert!(!wheel.expired(&timer, wheel.after(Duration::from_secs(10))));
+            assert_eq!(wheel.enrolled.get(), 1);
+            wheel.turn(Duration::from_secs(second));
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        wheel.turn(Duration::from_secs(40));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(wheel.enrolled.get(), 0);
+    }
+
+    #[test]
+    fn an_earlier_deadline_overtakes() {
+        let (wheel, timer, (count, waker)) = (Wheel::new(), Timer::new(), counted());
+        timer.waits(&Context::from_waker(&waker));
+        wheel.expired(&timer, wheel.after(Duration::from_secs(20)));
+        wheel.expired(&timer, wheel.after(Duration::from_secs(1)));
+        wheel.turn(Duration::from_millis(1100));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        wheel.turn(Duration::from_secs(30));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the stale entry must not fire");
+    }
+
+    #[test]
+    fn a_long_pause_fires_everything_once() {
+        let wheel = Wheel::new();
+        let timers: Vec<_> = (1..100)
+            .map(|seconds| {
+                let (timer, (count, waker)) = (Timer::new(), counted());
+                timer.waits(&Context::from_waker(&waker));
+                wheel.expired(&timer, wheel.after(Duration::from_secs(seconds)));
+                (timer, count)
+            })
+            .collect();
+        wheel.turn(Duration::from_secs(3600));
+        wheel.turn(Duration::from_secs(3700));
+        for (_, count) in timers {
+            assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        }
+    }
+}
