@@ -1,4 +1,5 @@
 //! A warm connection allocates nothing for a head that fits.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use corelane_codec::forward::{self, Hop};
 use corelane_codec::h1::{Client, Event, Server};

@@ -1,4 +1,5 @@
 //! `Fields` as an application sees it.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use corelane_codec::Fields;
 use corelane_codec::fields::InvalidField;

@@ -1,5 +1,6 @@
 //! What holds for all bytes, shown for many: cuts change nothing, what is written is read as it was meant, and
 //! another implementation sees the same messages.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod reference;
 mod wire;

@@ -1,4 +1,5 @@
 //! RFC 9110 §7.6 (Connection, Max-Forwards, Via) and RFC 7239: what goes on and what is added.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod wire;
 

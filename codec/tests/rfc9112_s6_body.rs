@@ -140,7 +140,7 @@ fn s6_3_content_lengths_that_are_refused() {
     post_refused("H1Q-14", "Content-Length: 5\r\nContent-Length: 5", kind);
     post_refused("H1Q-36", "Content-Length: 5\r\nA: b\r\ncontent-length: 0", kind);
     post_refused("H1Q-36", "Content-Length:\r\n 5", Kind::Field);
-    post_refused("H1Q-36", "Content-Length: \0005", Kind::Nul);
+    post_refused("H1Q-36", "Content-Length: \x005", Kind::Nul);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What is written, for every combination of what there is to say and of who hears it.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod wire;
 

@@ -110,16 +110,25 @@ fn about(page: &mut Page, gathered: &Gathered) {
 fn metrics(page: &mut Page, merged: &Snapshot, lanes: &[Snapshot]) {
     for metric in Metric::ALL {
         let kind = if metric.is_gauge() { Kind::Gauge } else { Kind::Counter };
-        if ENDPOINT_FAMILIES.iter().all(|family| family.name != metric.as_str()) {
-            let name = format!("{PREFIX}{}", metric.as_str());
+        let plain = plain_name(*metric);
+        if ENDPOINT_FAMILIES.iter().all(|family| family.name != plain) {
+            let name = format!("{PREFIX}{plain}");
             page.family(&name, metric.help(), kind);
             page.sample(&name, &[], merged.value(*metric));
         }
-        let name = format!("{PREFIX}lane_{}", metric.as_str());
+        let name = format!("{PREFIX}lane_{plain}");
         page.family(&name, metric.help(), kind);
         for lane in lanes {
             page.sample(&name, &[("lane", &lane.lane.to_string())], lane.value(*metric));
         }
+    }
+}
+
+/// The name without a prefix. `lane_…` stands for the numbers of one lane, so a number about lanes needs another.
+fn plain_name(metric: Metric) -> String {
+    match metric.as_str().strip_prefix("lane_") {
+        Some(rest) => format!("engine_{rest}"),
+        None => metric.as_str().to_owned(),
     }
 }
 
@@ -323,6 +332,14 @@ mod tests {
             assert_eq!(seconds.parse::<f64>().unwrap() * MICROS_PER_SECOND, micros as f64);
         }
         assert!(BOUNDS.is_sorted());
+    }
+
+    #[test]
+    fn no_two_metrics_have_one_name() {
+        let plain: Vec<String> = Metric::ALL.iter().map(|metric| plain_name(*metric)).collect();
+        let lane = plain.iter().map(|name| format!("lane_{name}"));
+        let names: BTreeSet<String> = plain.iter().cloned().chain(lane).collect();
+        assert_eq!(names.len(), 2 * Metric::ALL.len());
     }
 
     #[test]

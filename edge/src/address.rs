@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_listened_on_says_what_to_do() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        for (kind, hint) in [
+            (io::ErrorKind::AddrInUse, "ss -ltnp 'sport = :80'"),
+            (io::ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (io::ErrorKind::AddrNotAvailable, "not an address of this machine"),
+            (io::ErrorKind::OutOfMemory, "cannot listen on 127.0.0.1:80: out of memory"),
+        ] {
+            let says = cannot_listen(address, &kind.into());
+            assert!(says.contains(hint) && says.contains("127.0.0.1:80"), "{says}");
+        }
+    }
+
+    #[test]
     fn twice_the_same_is_a_mistake() {
         let listen: Vec<Listen> = ["127.0.0.1:8080", ":0", ":0"].map(|text| text.parse().unwrap()).to_vec();
         assert!(resolve_listen(&listen).is_ok());

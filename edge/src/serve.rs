@@ -168,7 +168,7 @@ fn wait(
     events: &Events,
 ) -> Result<(), Failure> {
     let (handle, joined) = (signals.handle(), engine.clone());
-    let joining = thread::Builder::new()
+    thread::Builder::new()
         .name("corelane-join".to_owned())
         .spawn(move || {
             joined.join();
@@ -176,7 +176,8 @@ fn wait(
         })
         .map_err(failed("a thread cannot start"))?;
     signals::answer(signals, engine, access_log, events);
-    joining.join().unwrap_or_else(|_| Err(Failure::Run("the engine could not be waited for".to_owned())))
+    engine.join();
+    Ok(())
 }
 
 fn start_access_log(to: &AccessLogTo, events: &Events) -> Result<Option<log::Writer>, Failure> {

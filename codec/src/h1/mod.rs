@@ -16,6 +16,33 @@
 //! `send_head`, then content, then `send_end`. Content isn't handed over: `send_data` says what goes
 //! [before](Wrap::before) and [after](Wrap::after) it.
 //!
+//! ```
+//! use corelane_codec::h1::{Event, Server};
+//! use corelane_codec::{Length, Limits, RequestHead, ResponseHead};
+//!
+//! let limits = Limits::default();
+//! let (mut server, mut head) = (Server::new(&limits), RequestHead::new());
+//! let mut input: &[u8] = b"GET /hello HTTP/1.1\r\nHost: example.com\r\n\r\n";
+//! loop {
+//!     let received = server.receive(&limits, input, &mut head)?;
+//!     input = &input[received.consumed..];
+//!     match received.event {
+//!         Event::End => break,
+//!         Event::Head => assert_eq!(head.path(), b"/hello"),
+//!         Event::Data(_) | Event::Interim => unreachable!("a GET without content"),
+//!         Event::NeedMore => unreachable!("all of it has come"),
+//!     }
+//! }
+//! let mut out = Vec::new();
+//! server.send_head(&ResponseHead { content: Length::Known(2), ..Default::default() }, &mut out)?;
+//! let wrap = server.send_data(2)?;
+//! out.extend([wrap.before(), b"hi", wrap.after()].concat());
+//! server.send_end(None, &mut out)?;
+//! assert_eq!(out, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+//! assert!(server.may_reuse());
+//! # Ok::<(), corelane_codec::Error>(())
+//! ```
+//!
 //! # What is decided here, and what is not
 //!
 //! Framing, persistence, what may be said to a peer of which version, and which fields end here are decided by

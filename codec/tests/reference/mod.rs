@@ -1,4 +1,5 @@
 //! hyper over memory: what another implementation makes of the same bytes.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of tests")]
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};

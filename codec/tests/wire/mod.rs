@@ -1,4 +1,5 @@
 //! Feeds bytes to a connection in every way in which they can be cut, and compares what it says.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of tests")]
 

@@ -99,7 +99,8 @@ pub(crate) enum Check {
     NoField(String),
     Content(String),
     Trailer(String, String),
-    NoTrailers,
+    /// How many trailers there are.
+    Trailers(usize),
     /// It answers a `HEAD`.
     Head,
     Times(usize),
@@ -344,7 +345,7 @@ fn check(text: &str) -> Result<Check, String> {
             let (name, value) = field(line).ok_or_else(|| format!("`{text}` is no trailer"))?;
             Check::Trailer(name, value)
         }
-        ("-trailers", "") => Check::NoTrailers,
+        ("trailers", count) => Check::Trailers(count.parse().map_err(|_| format!("`{count}` is no number"))?),
         _ if text.starts_with('=') => Check::Content(text[1..].to_owned()),
         (name, "") if name.starts_with('-') => Check::NoField(name[1..].to_owned()),
         _ => {

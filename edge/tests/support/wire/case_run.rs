@@ -367,8 +367,8 @@ impl Script<'_> {
                     Some(value) => Err(format!("expected no `{name}`, received `{}`", show(value))),
                     None => Ok(()),
                 },
-                Check::NoTrailers if message.trailers.is_empty() => Ok(()),
-                Check::NoTrailers => Err(format!("expected no trailers, received {:?}", message.trailers)),
+                Check::Trailers(count) if *count == message.trailers.len() => Ok(()),
+                Check::Trailers(count) => Err(format!("expected {count} trailers: {:?}", message.trailers)),
                 Check::Content(content) => content_differs(&text(content)?, &message.content),
                 Check::Head | Check::Times(_) => Ok(()),
             }
