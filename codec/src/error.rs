@@ -135,6 +135,8 @@ kinds! {
     Expectation = EXPECTATION_FAILED, "unknown expectation";
     /// An upgrade to WebSocket with content, which no tunnel can follow.
     UpgradeWithContent = BAD_REQUEST, "content in a request for a WebSocket";
+    /// A `TRACE` with content (RFC 9110 §9.3.8).
+    TraceWithContent = BAD_REQUEST, "content in a TRACE request";
     /// Max-Forwards is not a number (RFC 9110 §7.6.2).
     MaxForwards = BAD_REQUEST, "malformed Max-Forwards";
     /// A chunk size is not hexadecimal digits, or overflows (RFC 9112 §7.1).

@@ -67,7 +67,7 @@ impl std::fmt::Display for InvalidField {
 
 impl std::error::Error for InvalidField {}
 
-/// A piece of a value that [`Fields::compose`] puts together without a buffer of its own.
+/// A piece of a value that [`Fields::set_known`] puts together without a buffer of its own.
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
     Bytes(&'a [u8]),
@@ -103,15 +103,12 @@ impl Fields {
 
     /// Adds a field after all others. Whitespace around the value is left out.
     pub fn try_append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
-        self.append_parts(name, &[Part::Bytes(value.as_ref())])
+        self.append_line(Known::of(name.as_bytes()), name, &[Part::Bytes(value.as_ref())])
     }
 
-    /// As [`try_append`](Self::try_append), with a value made of pieces.
-    pub(crate) fn append_parts(&mut self, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
-        let entry = self.write_line(name, value)?;
-        self.entries.push(entry);
-        self.compact_if_wasteful();
-        Ok(())
+    /// As [`try_append`](Self::try_append), with a known name and a value made of pieces.
+    pub(crate) fn append_known(&mut self, known: Known, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        self.append_line(known, known.as_str(), value)
     }
 
     /// Replaces the value of the first field with this name and removes the others; adds the field if there is none.
@@ -127,30 +124,13 @@ impl Fields {
 
     /// As [`set`](Self::set), for names and values from outside the program.
     pub fn try_set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
-        self.compose(name, &[Part::Bytes(value.as_ref())])
+        self.set_line(Known::of(name.as_bytes()), name, &[Part::Bytes(value.as_ref())])
     }
 
-    /// As [`try_set`](Self::try_set), with a value made of pieces, which may be values of fields that stand here.
-    pub(crate) fn compose(&mut self, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
-        let entry = self.write_line(name, value)?;
-        let mut replaced = false;
-        let bytes = &self.bytes;
-        self.entries.retain_mut(|e| {
-            if !e.is(bytes, entry.known, name) {
-                return true;
-            }
-            if !replaced {
-                *e = entry;
-                replaced = true;
-                return true;
-            }
-            false
-        });
-        if !replaced {
-            self.entries.push(entry);
-        }
-        self.compact_if_wasteful();
-        Ok(())
+    /// As [`try_set`](Self::try_set), with a known name and a value made of pieces, which may be values of fields
+    /// that stand here.
+    pub(crate) fn set_known(&mut self, known: Known, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        self.set_line(known, known.as_str(), value)
     }
 
     /// Removes every field with this name; says whether there was one.
@@ -282,9 +262,38 @@ impl Fields {
         self.entries.push(entry);
     }
 
+    fn append_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        let entry = self.write_line(known, name, value)?;
+        self.entries.push(entry);
+        self.compact_if_wasteful();
+        Ok(())
+    }
+
+    fn set_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        let entry = self.write_line(known, name, value)?;
+        let mut replaced = false;
+        let bytes = &self.bytes;
+        self.entries.retain_mut(|e| {
+            if !e.is(bytes, known, name) {
+                return true;
+            }
+            let first = !replaced;
+            if first {
+                *e = entry;
+                replaced = true;
+            }
+            first
+        });
+        if !replaced {
+            self.entries.push(entry);
+        }
+        self.compact_if_wasteful();
+        Ok(())
+    }
+
     /// Appends a canonical line to the buffer.
-    fn write_line(&mut self, name: &str, value: &[Part<'_>]) -> Result<Entry, InvalidField> {
-        if !is_token(name.as_bytes()) {
+    fn write_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<Entry, InvalidField> {
+        if known == Known::Other && !is_token(name.as_bytes()) {
             return Err(InvalidField::Name);
         }
         let name_len = u16::try_from(name.len()).map_err(|_| InvalidField::Name)?;
@@ -306,7 +315,7 @@ impl Fields {
             value_start: position(value.start),
             value_len: position(value.len()),
             name_len,
-            known: Known::of(name.as_bytes()),
+            known,
             canonical: true,
         })
     }

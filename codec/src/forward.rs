@@ -84,21 +84,23 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
     let left = left.checked_sub(1).ok_or_else(|| of_exchange(Kind::MaxForwards))?;
     let mut digits = [0; 20];
     let value = crate::h1::decimal(u64::from(left), &mut digits);
-    head.fields.try_set(Known::MaxForwards.as_str(), value).map_err(|_| of_exchange(Kind::MaxForwards))
+    head.fields
+        .set_known(Known::MaxForwards, &[Part::Bytes(value)])
+        .map_err(|_| of_exchange(Kind::MaxForwards))
 }
 
 fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), InvalidField> {
     let address = address.as_bytes();
     let before = |known| if hop.trusted { Part::All(known) } else { Part::Bytes(b"") };
-    fields.compose(Known::XForwardedFor.as_str(), &[before(Known::XForwardedFor), Part::Bytes(address)])?;
+    fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Bytes(address)])?;
     if !hop.trusted || fields.known(Known::XForwardedProto).is_none() {
-        fields.compose(Known::XForwardedProto.as_str(), &[Part::Bytes(hop.scheme.as_bytes())])?;
+        fields.set_known(Known::XForwardedProto, &[Part::Bytes(hop.scheme.as_bytes())])?;
     }
     let host = HostText::of(fields.known(Known::Host).unwrap_or_default());
     if !hop.trusted || fields.known(Known::XForwardedHost).is_none() {
         match host {
             HostText::Absent => fields.remove_known(Known::XForwardedHost),
-            _ => fields.compose(Known::XForwardedHost.as_str(), &[Part::First(Known::Host)])?,
+            _ => fields.set_known(Known::XForwardedHost, &[Part::First(Known::Host)])?,
         }
     }
     let (open, close): (&[u8], &[u8]) =
@@ -108,8 +110,8 @@ fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), 
         HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
         HostText::Absent | HostText::Unquotable => (b"", Part::Bytes(b""), b""),
     };
-    fields.compose(
-        Known::Forwarded.as_str(),
+    fields.set_known(
+        Known::Forwarded,
         &[
             before(Known::Forwarded),
             Part::Bytes(open),
@@ -132,7 +134,7 @@ fn add_request_id(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField
         true => Part::First(Known::XRequestId),
         false => Part::Bytes(hop.request_id.as_bytes()),
     };
-    fields.compose(Known::XRequestId.as_str(), &[value])
+    fields.set_known(Known::XRequestId, &[value])
 }
 
 fn is_request_id(id: &[u8]) -> bool {
@@ -166,7 +168,7 @@ impl HostText {
 
 fn append_via(fields: &mut Fields, version: &str, via: &str) -> Result<(), Error> {
     let parts = [Part::Bytes(version.as_bytes()), Part::Bytes(b" "), Part::Bytes(via.as_bytes())];
-    fields.append_parts(Known::Via.as_str(), &parts).map_err(|_| Error {
+    fields.append_known(Known::Via, &parts).map_err(|_| Error {
         blame: Blame::Us,
         scope: Scope::Stream,
         kind: Kind::Field,

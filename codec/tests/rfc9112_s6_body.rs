@@ -171,6 +171,15 @@ fn s6_3_h1q_37_any_method_may_have_content() {
 }
 
 #[test]
+fn rfc9110_s9_3_8_a_trace_has_no_content() {
+    for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let bytes = format!("TRACE / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        assert_eq!(server(bytes).kind(), Some(Kind::TraceWithContent));
+    }
+    before_canary("TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[test]
 fn h1q_36_content_never_hides_a_request() {
     let transcript =
         before_canary(post_with("Content-Length: 39", "GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n!"));

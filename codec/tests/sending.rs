@@ -254,6 +254,7 @@ fn requests_that_are_not_sent() {
     let mut head = request(Method::GET, Length::None);
     head.fields.append("host", "b");
     assert_eq!(refused(&head), Kind::HostCount);
+    assert_eq!(refused(&request(Method::TRACE, Length::Chunked)), Kind::TraceWithContent);
     let upgrade = Some(corelane_codec::Upgrade::WebSocket);
     assert_eq!(
         refused(&RequestHead { upgrade, ..request(Method::GET, Length::Known(1)) }),

@@ -1,6 +1,6 @@
 //! Addresses as they are written on the command line, and what they resolve to.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, holder::Holder};
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
@@ -174,9 +174,13 @@ impl FromStr for To {
 pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "{address} is taken by another program; choose another --listen or find it with: ss -ltnp 'sport = :{port}'"
-        ),
+        io::ErrorKind::AddrInUse => {
+            let holder = Holder::of(address).map(|holder| format!(" ({holder})")).unwrap_or_default();
+            format!(
+                "{address} is taken by another program{holder}; choose another --listen or find it with: \
+                 ss -ltnp 'sport = :{port}'"
+            )
+        }
         io::ErrorKind::PermissionDenied => format!(
             "no permission to listen on {address}; choose a port from 1024 on, or allow it with: \
              setcap cap_net_bind_service=+ep PROGRAM (in systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"

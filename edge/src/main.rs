@@ -5,7 +5,8 @@
 //! | [`cli`] | the command line, as a value |
 //! | [`units`], [`address`] | what its durations, sizes and addresses look like |
 //! | [`proxy`], [`demo`] | the commands |
-//! | [`serve`] | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | [`serve`], [`signals`] | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | [`holder`] | who has a port that is taken |
 //! | [`failure`] | why a command failed, in a sentence, and the exit code |
 //! | [`version`] | what `--version` says |
 
@@ -15,6 +16,7 @@ mod address;
 mod cli;
 mod demo;
 mod failure;
+mod holder;
 mod proxy;
 mod serve;
 mod signals;
@@ -30,6 +32,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
+    corelane_engine::keep_buffers_apart();
     // Ends the process itself, with 2, when the command line is wrong.
     let cli = Cli::parse_from(std::env::args_os());
     match run(cli) {

@@ -177,7 +177,13 @@ fn wait(
         .map_err(failed("a thread cannot start"))?;
     signals::answer(signals, engine, access_log, events);
     engine.join();
-    Ok(())
+    if engine.is_draining() {
+        Ok(())
+    } else {
+        Err(Failure::Run(
+            "every lane has ended, and nobody asked for it; please report the lines above".to_owned(),
+        ))
+    }
 }
 
 fn start_access_log(to: &AccessLogTo, events: &Events) -> Result<Option<log::Writer>, Failure> {

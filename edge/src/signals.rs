@@ -3,13 +3,13 @@
 use corelane_control::{Events, log};
 use corelane_engine::Handle;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1},
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
 };
 use std::{fmt, io};
 
 /// The signals that are answered. SIGPIPE is ignored, as in every Rust program.
-const ANSWERED: [i32; 5] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1];
+const ANSWERED: [i32; 6] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2];
 
 /// How far the end has come. It only ever goes down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,7 @@ enum Wish {
     Move(Stage),
     ReopenLogs,
     Reload,
+    Upgrade,
     Nothing,
 }
 
@@ -37,6 +38,7 @@ impl Stage {
             (SIGQUIT, Self::Serving) => Wish::Move(Self::Draining),
             (SIGUSR1, _) => Wish::ReopenLogs,
             (SIGHUP, _) => Wish::Reload,
+            (SIGUSR2, _) => Wish::Upgrade,
             _ => Wish::Nothing,
         }
     }
@@ -68,6 +70,10 @@ pub(crate) fn answer(
             },
             Wish::Reload => {
                 events.info(format_args!("{name}: there is no configuration file to reload"));
+            }
+            // Without an answer the signal would end the process.
+            Wish::Upgrade => {
+                events.info(format_args!("{name}: a running program cannot be upgraded yet; start another"))
             }
             Wish::Nothing => {}
         }
@@ -105,6 +111,7 @@ impl fmt::Display for Name {
             SIGQUIT => "QUIT",
             SIGHUP => "HUP",
             SIGUSR1 => "USR1",
+            SIGUSR2 => "USR2",
             other => return write!(f, "signal {other}"),
         })
     }
@@ -128,7 +135,7 @@ mod tests {
     #[test]
     fn op_10_signals_are_taken_once_each() {
         assert_eq!(after(&[]), Stage::Serving);
-        assert_eq!(after(&[SIGHUP, SIGUSR1, SIGHUP]), Stage::Serving);
+        assert_eq!(after(&[SIGHUP, SIGUSR1, SIGUSR2, SIGHUP]), Stage::Serving);
         assert_eq!(after(&[SIGTERM]), Stage::DrainingWithDeadline);
         assert_eq!(after(&[SIGINT, SIGHUP, SIGQUIT, SIGUSR1]), Stage::DrainingWithDeadline);
         assert_eq!(after(&[SIGINT, SIGINT]), Stage::Stopping);

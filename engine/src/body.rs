@@ -9,12 +9,13 @@ use crate::{
     upstream::Transfer,
 };
 use bytes::Bytes;
-use corelane_codec::Length;
+use corelane_codec::{Fields, Length};
+use http::StatusCode;
 use std::{
     future::poll_fn,
     ops::Deref,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// The content of a message, wherever it comes from.
@@ -26,6 +27,7 @@ pub struct Body(pub(crate) Source);
 
 /// Where content comes from.
 #[derive(Default)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each response")]
 pub(crate) enum Source {
     #[default]
     Empty,
@@ -109,33 +111,19 @@ impl Body {
                 Poll::Ready(Ok(Some(chunk)))
             }
             Source::Client(exchange, length) => {
-                let connection = exchange.connection();
-                let lane = exchange.lane().clone();
-                connection.timer.clear();
-                connection.timer.waits(cx);
-                match connection.poll_content(cx) {
-                    Poll::Ready(Ok(Pull::Piece(buffer))) => {
-                        exchange.content_came();
+                exchange.begin_wait(cx);
+                let pull = ready!(poll_client(cx, exchange))?;
+                match pull {
+                    Pull::Piece(buffer) => {
                         if let Length::Known(left) = length {
                             *left = left.saturating_sub(buffer.len() as u64);
                         }
-                        Poll::Ready(Ok(Some(Chunk(Piece::Pooled(buffer, lane.0.buffers.clone())))))
+                        let buffers = exchange.lane().0.buffers.clone();
+                        Poll::Ready(Ok(Some(Chunk(Piece::Pooled(buffer, buffers)))))
                     }
-                    Poll::Ready(Ok(Pull::End)) => {
+                    Pull::End => {
                         self.0 = Source::Empty;
                         Poll::Ready(Ok(None))
-                    }
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Pending => {
-                        let due = exchange.content_due();
-                        if lane.0.wheel.expired(&connection.timer, due) {
-                            return Poll::Ready(Err(Error::new(
-                                Side::Downstream,
-                                Stage::Transfer,
-                                ErrorKind::Timeout,
-                            )));
-                        }
-                        Poll::Pending
                     }
                 }
             }
@@ -169,6 +157,33 @@ impl Body {
             _ => None,
         }
     }
+}
+
+/// The next piece of a request's content. A client that waits to be asked for it is asked (RFC 9110 §10.1.1).
+pub(crate) fn poll_client(cx: &mut Context<'_>, exchange: &Exchange) -> Poll<Result<Pull>> {
+    let connection = exchange.connection();
+    if exchange.take_expects() && !connection.has_input() {
+        connection.begin_interim(StatusCode::CONTINUE, &Fields::new());
+    }
+    let sent =
+        connection.io.poll_sent(cx).map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
+    if sent.is_pending() {
+        return wait_for_client(exchange);
+    }
+    match connection.poll_content(cx) {
+        Poll::Pending => wait_for_client(exchange),
+        ready => {
+            exchange.content_came();
+            ready
+        }
+    }
+}
+
+fn wait_for_client(exchange: &Exchange) -> Poll<Result<Pull>> {
+    if exchange.expired(exchange.content_due()) {
+        return Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Timeout)));
+    }
+    Poll::Pending
 }
 
 /// A piece of content: a slice of one of the lane's buffers, which goes back when this is dropped.

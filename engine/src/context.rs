@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     marks: Cell<Marks>,
     /// When the wait for the next piece of the request's content ends.
     content_due: Cell<Option<Tick>>,
+    /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
+    expects: Cell<bool>,
 }
 
 impl Exchange {
@@ -44,12 +46,13 @@ impl Exchange {
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let mut record = lane.take_record();
         record.at = lane.0.clock.wall();
-        (record.client, record.local) = (connection.peer, connection.local);
+        (record.client, record.local) = (connection.peer, *connection.local);
         let opened = Self {
             connection: Some(connection.clone()),
             record: RefCell::new(Some(record)),
             marks: Cell::new(Marks { head: lane.now(), ..Marks::default() }),
             content_due: Cell::new(None),
+            expects: Cell::new(false),
         };
         match lane.take_exchange() {
             Some(mut free) => {
@@ -76,6 +79,16 @@ impl Exchange {
 
     pub(crate) fn lane(&self) -> &Lane {
         &self.connection().lane
+    }
+
+    /// The client waits for a 100.
+    pub(crate) fn set_expects(&self, expects: bool) {
+        self.expects.set(expects);
+    }
+
+    /// Whether the client still waits for a 100; whoever asks takes care of it.
+    pub(crate) fn take_expects(&self) -> bool {
+        self.expects.take()
     }
 
     /// Begins to wait: forgets earlier deadlines, and remembers whom to wake at those that follow.

@@ -196,20 +196,17 @@ impl Builder {
     /// made. Nothing runs then.
     pub fn spawn(mut self) -> Result<Handle, StartError> {
         let descriptors = sys::raise_descriptor_limit().map_err(StartError::Descriptors)?;
-        let allowed = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
+        let allowed =
+            usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
         let connections = self.connections_max.unwrap_or(allowed).max(1);
         self.config.connections_max = connections.div_ceil(self.lanes);
         let sockets = self.bind()?;
-        let addresses = sockets.first().map(|lane| lane.iter().map(|socket| socket.1).collect()).unwrap_or_default();
+        let addresses =
+            sockets.first().map(|lane| lane.iter().map(|socket| socket.1).collect()).unwrap_or_default();
         let config = Arc::new(self.config);
         let (ended_sender, ended) = bounded(0);
-        let mut handle = Handle {
-            lanes: Vec::new(),
-            addresses,
-            ended,
-            draining: Arc::default(),
-            config: config.clone(),
-        };
+        let mut handle =
+            Handle { lanes: Vec::new(), addresses, ended, draining: Arc::default(), config: config.clone() };
         let mut starting = Vec::new();
         for (id, sockets) in sockets.into_iter().enumerate() {
             let (commands, inbox) = bounded(INBOX_MAX);
@@ -284,7 +281,7 @@ struct Start {
 }
 
 impl Start {
-    fn run(self, started: &Sender<Result<Running, StartError>>) {
+    fn run(mut self, started: &Sender<Result<Running, StartError>>) {
         let (mut runtime, running) = match driver::build(self.config.driver) {
             Ok(built) => built,
             Err(error) => {
@@ -306,17 +303,17 @@ impl Start {
         lane.event(&Event::LaneEnded { lane: self.id, cut });
     }
 
-    async fn set_up(&self, running: Running) -> Result<Lane, StartError> {
+    async fn set_up(&mut self, running: Running) -> Result<Lane, StartError> {
         let bell = Bell::new(&self.ringer).map_err(StartError::Thread)?;
         let lane = Lane::new(self.id, self.config.clone(), running, bell);
         let house = lane.clone();
         lane.spawn_forever(move || house.clone().keep_house());
         let (inbox, commanded) = (self.inbox.clone(), lane.clone());
         lane.spawn_forever(move || obey(commanded.clone(), inbox.clone()));
-        for Socket(socket, address, serve) in &self.sockets {
-            let bind = |error| StartError::Bind { address: *address, error };
-            let listener = Listener::new(socket).map_err(bind)?;
-            serve(&lane, listener, *address).map_err(|error| StartError::Handler(error.to_string()))?;
+        for Socket(socket, address, serve) in self.sockets.drain(..) {
+            let listener = Listener::new(&socket).map_err(|error| StartError::Bind { address, error })?;
+            serve(&lane, listener, address).map_err(|error| StartError::Handler(error.to_string()))?;
+            lane.0.sockets.borrow_mut().push(socket);
         }
         Ok(lane)
     }
@@ -329,7 +326,7 @@ fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
         match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.finished()))) {
             Ok(cut) => return cut,
             Err(payload) => {
-                lane.0.metrics.count(Metric::LanePanics);
+                lane.0.metrics.count(Metric::EnginePanics);
                 lane.event(&Event::LanePanicked { lane: lane.id(), message: panic_message(&*payload) });
             }
         }
@@ -523,7 +520,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { address, error } => {
-                write!(f, "{address} is not an address to listen on: {error}; write 127.0.0.1:8080 or [::1]:8080")
+                write!(
+                    f,
+                    "{address} is not an address to listen on: {error}; write 127.0.0.1:8080 or [::1]:8080"
+                )
             }
             Self::Bind { address, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -543,8 +543,11 @@ impl fmt::Display for StartError {
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
             Self::Driver(error) => {
-                write!(f, "{error}; use the driver `auto` to fall back to epoll, or allow io_uring (seccomp profile, \
-                           sysctl kernel.io_uring_disabled)")
+                write!(
+                    f,
+                    "{error}; use the driver `auto` to fall back to epoll, or allow io_uring (seccomp profile, \
+                           sysctl kernel.io_uring_disabled)"
+                )
             }
             Self::Handler(error) => write!(f, "a handler could not be made: {error}"),
             Self::Panicked => f.write_str("a lane panicked while it was starting, in a handler's factory"),

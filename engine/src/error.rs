@@ -63,7 +63,6 @@ pub enum ErrorKind {
 }
 
 /// An error of an exchange.
-#[derive(Debug)]
 pub struct Error {
     side: Side,
     stage: Stage,
@@ -130,6 +129,13 @@ impl Error {
     }
 }
 
+/// The same words as [`Display`](fmt::Display), so that `fn main() -> Result<()>` tells people what is wrong.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = match self.side {
@@ -146,6 +152,9 @@ impl fmt::Display for Error {
             Stage::Transfer => "moving content",
             Stage::Tunnel => "in the tunnel",
         };
+        if let (Side::Internal, Stage::Route, Some(source)) = (self.side, self.stage, &self.source) {
+            return fmt::Display::fmt(source, f);
+        }
         write!(f, "{side}, {stage}: ")?;
         match self.kind {
             ErrorKind::Protocol(kind) => f.write_str(kind.as_str())?,

@@ -4,12 +4,12 @@
 
 use crate::{
     body::{Body, Source},
-    context::Exchange,
     content::Pull,
+    context::Exchange,
     downstream::{Downstream, is_too_large},
     error::{Error, ErrorKind, Result, Side, Stage},
     handler::Handler,
-    io::Received,
+    io::{Received, Wait},
     lane::caught,
     message::{Request, Response},
     metrics::Metric,
@@ -85,6 +85,7 @@ pub(crate) async fn serve<H: Handler>(
     settle(&connection).await
 }
 
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
 enum Admitted {
     Request(RequestHead),
     Answer(Response),
@@ -130,6 +131,7 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
         Length::None | Length::Known(0) => Source::Empty,
         length => Source::Client(exchange.clone(), length),
     };
+    exchange.set_expects(head.expects_continue);
     let request = Request { head, body: Body(source), exchange: exchange.clone() };
     let lane = exchange.lane();
     let due = lane.0.config.timeouts.request.map(|timeout| lane.after(timeout));
@@ -158,7 +160,11 @@ fn panicked(exchange: &Exchange, message: String) -> Error {
     let lane = exchange.lane();
     lane.0.metrics.count(Metric::Panics);
     let request_id = exchange.read(|record| String::from_utf8_lossy(&record.request_id).into_owned());
-    lane.event(&Event::HandlerPanicked { lane: lane.id(), message, request_id: request_id.unwrap_or_default() });
+    lane.event(&Event::HandlerPanicked {
+        lane: lane.id(),
+        message,
+        request_id: request_id.unwrap_or_default(),
+    });
     exchange.connection().close_after();
     Error::new(Side::Internal, Stage::Route, ErrorKind::Panicked)
 }
@@ -168,7 +174,8 @@ fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
     let connection = exchange.connection();
     exchange.failed(error);
     let gone = error.side() == Side::Downstream
-        && (matches!(error.kind(), ErrorKind::Closed | ErrorKind::Io(_)) || End::from(error) == End::ClientClosed);
+        && (matches!(error.kind(), ErrorKind::Closed | ErrorKind::Io(_))
+            || End::from(error) == End::ClientClosed);
     if connection.response_begun() || gone {
         return None;
     }
@@ -258,7 +265,7 @@ async fn settle(connection: &Rc<Downstream>) -> After {
 fn poll_discard(cx: &mut std::task::Context<'_>, connection: &Downstream, left: &mut u64) -> Poll<()> {
     while !connection.has_ended() {
         if !connection.io.is_receiving() {
-            connection.io.begin_receive(None, false);
+            connection.io.begin_receive(None, Wait::Short);
         }
         match ready!(connection.io.poll_receive(cx)) {
             Ok(Received::Bytes(buffer)) => {

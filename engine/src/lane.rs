@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     context::Exchange,
     downstream::Downstream,
-    io::{self, Buffers, bell::Bell, clock::Clock, driver::Running},
+    io::{self, Buffers, Pumps, bell::Bell, clock::Clock, driver::Running},
     metrics::{Counter, Metric, Metrics, Snapshot},
     record::Record,
     sink::{Event, Sink},
@@ -16,6 +16,7 @@ use corelane_codec::{RequestHead, ResponseHead};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
+    net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::{Rc, Weak},
@@ -30,8 +31,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const FLUSH: Duration = Duration::from_millis(100);
 /// Free heads, records and exchanges that a lane keeps.
 const KEPT_MAX: usize = 1024;
-/// Free buffers that a lane keeps although it has been idle: 1 MiB.
-const BUFFERS_KEPT_IDLE: usize = 32;
+/// Free buffers that a lane keeps although it has been idle: 256 KiB.
+const BUFFERS_KEPT_IDLE: usize = 8;
 
 /// How far a lane is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
+    pub(crate) pumps: Pumps,
     pub(crate) metrics: Metrics,
     pub(crate) bell: Bell,
     pub(crate) rng: RefCell<Rng>,
@@ -65,12 +67,15 @@ pub(crate) struct Inner {
     pools: RefCell<Vec<Weak<UpstreamPool>>>,
     requests: RefCell<Vec<RequestHead>>,
     responses: RefCell<Vec<ResponseHead>>,
+    #[expect(clippy::vec_box, reason = "the box is what is used again")]
     records: RefCell<Vec<Box<Record>>>,
     exchanges: RefCell<Vec<Rc<Exchange>>>,
     sink: RefCell<Option<Box<dyn Sink>>>,
     unflushed: Cell<bool>,
     date: RefCell<(u64, String)>,
     finished: RefCell<Option<Waker>>,
+    /// Listening sockets, open as long as the lane serves.
+    pub(crate) sockets: RefCell<Vec<TcpListener>>,
     /// Those who accept connections, to be told when a drain begins.
     serving: RefCell<Vec<Waker>>,
     buffers_taken_back: Cell<bool>,
@@ -91,6 +96,7 @@ impl Lane {
             clock: Clock::start(),
             wheel: Wheel::new(),
             buffers: Buffers::default(),
+            pumps: Pumps::default(),
             metrics: Metrics::new(),
             bell,
             rng: RefCell::new(Rng::new(crate::sys::random())),
@@ -105,6 +111,7 @@ impl Lane {
             unflushed: Cell::new(false),
             date: RefCell::default(),
             finished: RefCell::new(None),
+            sockets: RefCell::default(),
             serving: RefCell::default(),
             buffers_taken_back: Cell::new(false),
             config,
@@ -136,7 +143,7 @@ impl Lane {
         let lane = self.clone();
         io::spawn(async move {
             if let Err(message) = caught(task).await {
-                lane.0.metrics.count(Metric::LanePanics);
+                lane.0.metrics.count(Metric::EnginePanics);
                 lane.event(&Event::LanePanicked { lane: lane.id(), message });
             }
         });
@@ -147,7 +154,7 @@ impl Lane {
         let lane = self.clone();
         io::spawn(async move {
             while let Err(message) = caught(task()).await {
-                lane.0.metrics.count(Metric::LanePanics);
+                lane.0.metrics.count(Metric::EnginePanics);
                 lane.event(&Event::LanePanicked { lane: lane.id(), message });
             }
         });
@@ -304,6 +311,8 @@ impl Lane {
             self.event(&Event::Draining { lane: self.id(), connections: self.connections() as u64 });
         }
         self.0.drain.set(drain);
+        // What waits in their queues is still accepted by those who are woken now, who have duplicates.
+        self.0.sockets.take();
         for waker in self.0.serving.take() {
             waker.wake();
         }
@@ -423,6 +432,7 @@ impl Lane {
         } else if self.0.buffers_taken_back.replace(false) {
             let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
             self.0.buffers.shrink(BUFFERS_KEPT_IDLE.max(2 * busy));
+            self.0.pumps.shrink();
             crate::sys::release_free_memory();
         }
     }
@@ -440,5 +450,8 @@ pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, String
 
 pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     let message = payload.downcast_ref::<&str>().copied();
-    message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+    message
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
 }

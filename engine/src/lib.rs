@@ -92,6 +92,6 @@ pub use message::{Request, Response, UpstreamInfo};
 pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
 pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
 pub use sink::{Event, Level, Sink};
-pub use sys::raise_descriptor_limit;
+pub use sys::{keep_buffers_apart, raise_descriptor_limit};
 pub use timeouts::Timeouts;
 pub use upstream::{Cluster, Upstream};

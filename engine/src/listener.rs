@@ -14,7 +14,7 @@ use crate::{
     sink::Event,
 };
 use corelane_codec::RequestHead;
-use std::{future::Future, net::SocketAddr, rc::Rc, time::Duration};
+use std::{future::Future, io::ErrorKind, net::SocketAddr, rc::Rc, time::Duration};
 
 /// Connections accepted before the others get a turn.
 const BURST_MAX: usize = 64;
@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `handler` on `listener` until the lane drains.
 pub(crate) fn serve<H: Handler>(lane: &Lane, listener: Listener, local: SocketAddr, handler: Rc<H>) {
-    let seats = Seats::new(move |connection, received| exchange::serve(connection, received, handler.clone()));
+    let seats =
+        Seats::new(move |connection, received| exchange::serve(connection, received, handler.clone()));
     lane.spawn(accept(lane.clone(), listener, local, seats));
 }
 
@@ -32,6 +33,13 @@ where
     F: Future<Output = After> + 'static,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
 {
+    let local = Rc::new(local);
+    let take = |(stream, peer)| {
+        lane.0.metrics.count(Metric::Connections);
+        let connection = Downstream::new(&lane, stream, peer, local.clone());
+        lane.register(&connection);
+        io::spawn(h1::Task::new(connection, seats.clone()));
+    };
     let mut said = false;
     while lane.serving(listener.ready()).await {
         let mut accepted = 0;
@@ -42,21 +50,18 @@ where
                 break;
             }
             match listener.accept() {
-                Ok((stream, peer)) => {
+                Ok(connection) => {
                     accepted += 1;
                     said = false;
-                    lane.0.metrics.count(Metric::Connections);
-                    let connection = Downstream::new(&lane, stream, peer, local);
-                    lane.register(&connection);
-                    lane.spawn(h1::serve(connection, seats.clone()));
+                    take(connection);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // The client was gone before it was accepted (accept(2)).
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     lane.0.metrics.count(Metric::AcceptErrors);
                     if !std::mem::replace(&mut said, true) {
-                        lane.event(&Event::AcceptFailed { address: local, error: error.to_string() });
+                        lane.event(&Event::AcceptFailed { address: *local, error: error.to_string() });
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
                     lane.serving(pause()).await;
@@ -67,6 +72,11 @@ where
         if accepted == BURST_MAX {
             lane.yield_now().await;
         }
+    }
+    // A drain has begun. Closing the socket resets whoever waits in its queue, so they are taken first.
+    for _ in 0..lane.0.config.connections_max {
+        let Ok(connection) = listener.accept() else { break };
+        take(connection);
     }
 }
 

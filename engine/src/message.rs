@@ -89,13 +89,15 @@ impl Request {
 
     /// The address that the client connected to.
     pub fn local(&self) -> SocketAddr {
-        self.exchange.connection().local
+        *self.exchange.connection().local
     }
 
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else
     /// 128 random bits in hexadecimal.
     pub fn id(&self) -> String {
-        self.exchange.read(|record| String::from_utf8_lossy(&record.request_id).into_owned()).unwrap_or_default()
+        self.exchange
+            .read(|record| String::from_utf8_lossy(&record.request_id).into_owned())
+            .unwrap_or_default()
     }
 
     /// Puts a word into the record, and so into the log line, however the exchange ends. There is room for 16 notes

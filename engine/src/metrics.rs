@@ -68,7 +68,7 @@ metrics! {
     Tunnels counter "tunnels_total" "Connections switched to another protocol.";
     TunnelsOpen gauge "tunnels_open" "Tunnels open.";
     Panics counter "panics_total" "Exchanges whose handler panicked.";
-    LanePanics counter "lane_panics_total" "Panics outside an exchange, after which the lane went on.";
+    EnginePanics counter "engine_panics_total" "Panics outside an exchange, after which the lane went on.";
     BuffersKept gauge "buffers_kept" "Free buffers that the lane holds.";
 }
 
@@ -157,7 +157,8 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let histogram = || {
-            Histogram::new_with_bounds(1, HISTOGRAM_MICROS_MAX, 2).expect("the bounds are a valid histogram's")
+            Histogram::new_with_bounds(1, HISTOGRAM_MICROS_MAX, 2)
+                .expect("the bounds are a valid histogram's")
         };
         Self {
             values: Metric::ALL.iter().map(|_| Cell::new(0)).collect(),
@@ -244,7 +245,12 @@ impl Metrics {
             values: self.values.iter().map(Cell::get).collect(),
             ends: self.ends.iter().map(Cell::get).collect(),
             histograms: self.histograms.borrow().clone(),
-            counters: self.counters.borrow().iter().map(|(name, count)| (name.clone(), count.value())).collect(),
+            counters: self
+                .counters
+                .borrow()
+                .iter()
+                .map(|(name, count)| (name.clone(), count.value()))
+                .collect(),
             clusters,
         }
     }
@@ -284,7 +290,9 @@ impl Snapshot {
 
     /// Adds another lane's numbers to these.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.values.iter_mut().zip(&other.values).chain(self.ends.iter_mut().zip(&other.ends)) {
+        for (mine, theirs) in
+            self.values.iter_mut().zip(&other.values).chain(self.ends.iter_mut().zip(&other.ends))
+        {
             *mine = mine.wrapping_add(*theirs);
         }
         for (mine, theirs) in self.histograms.iter_mut().zip(&other.histograms) {

@@ -2,7 +2,7 @@
 //! with back-pressure from whoever is slower.
 
 use crate::{
-    body::Source,
+    body::{Source, poll_client},
     content::Pull,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
@@ -25,13 +25,16 @@ const SLICE_BYTES: usize = 32 << 10;
 pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Option<Transfer>> {
     let Response { head, body } = response;
     let connection = exchange.connection();
-    if let Source::Upstream(transfer) = &body.0
-        && transfer.was_held()
-    {
-        // The client may or may not send the content now: nobody could tell it from a request.
+    let was_held = matches!(&body.0, Source::Upstream(transfer) if transfer.was_held());
+    if was_held || (exchange.take_expects() && !matches!(body.0, Source::Client(..))) {
+        // The client was never asked for its content and may or may not send it: nobody could tell it from a request.
         connection.close_after();
     }
-    let mut relay = Relay { exchange, source: body.0, ended: false, client_gone: false, send_due: None, sent_bytes: 0 };
+    // An interim response may still be on its way.
+    let informed = poll_fn(|cx| connection.io.poll_sent(cx)).await;
+    informed.map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
+    let mut relay =
+        Relay { exchange, source: body.0, ended: false, client_gone: false, send_due: None, sent_bytes: 0 };
     relay.begin(head)?;
     poll_fn(|cx| relay.poll(cx)).await?;
     match relay.source {
@@ -74,7 +77,9 @@ impl Relay<'_> {
             connection.io.begin_send(buffer);
             return Ok(());
         }
-        if !connection.sends_content() && !matches!(&self.source, Source::Upstream(transfer) if transfer.has_ended()) {
+        if !connection.sends_content()
+            && !matches!(&self.source, Source::Upstream(transfer) if transfer.has_ended())
+        {
             self.source = Source::Empty;
         }
         match self.piece_in_hand() {
@@ -201,16 +206,7 @@ impl Relay<'_> {
         match &mut self.source {
             Source::Upstream(transfer) => transfer.poll_download(cx),
             Source::Empty | Source::Bytes(_) => Poll::Ready(self.next_slice()),
-            Source::Client(exchange, _) => {
-                let pull = exchange.connection().poll_content(cx);
-                if pull.is_pending() && exchange.expired(exchange.content_due()) {
-                    return Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Timeout)));
-                }
-                if pull.is_ready() {
-                    exchange.content_came();
-                }
-                pull
-            }
+            Source::Client(exchange, _) => poll_client(cx, exchange),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the standard library does not give safely: the only file of the engine with `unsafe` in it.
 
+use crate::io::Arrival;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     cell::UnsafeCell,
@@ -95,18 +96,23 @@ pub(crate) fn socket_error(fd: RawFd) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
-/// Whether a connected socket has neither data nor an end nor an error waiting.
-pub(crate) fn is_silent(fd: RawFd) -> bool {
+/// What waits to be received on a connected socket, without taking it.
+pub(crate) fn peek(fd: RawFd) -> Arrival {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: the pointer and length are of a live byte; the caller keeps `fd` open.
-    let result = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
-    result < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    match unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) } {
+        0 => Arrival::End,
+        1 => Arrival::Bytes,
+        _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => Arrival::Nothing,
+        _ => Arrival::Failed,
+    }
 }
 
 /// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<(std::net::TcpStream, bool)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     let connected = match socket.connect(&address.into()) {
         Ok(()) => true,
@@ -121,8 +127,11 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<(std::net::TcpStream, b
 /// `SO_REUSEPORT` would bind silently beside a stranger, so the address is tried without it first.
 pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListener> {
     let open = |shared: bool| -> io::Result<Socket> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(shared)?;
         if address.is_ipv6() {
@@ -147,6 +156,16 @@ pub(crate) fn release_free_memory() {
     // SAFETY: takes no pointer; glibc locks its own arenas.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Tells the system's allocator to keep large buffers apart from what lives long, so that the memory of a burst can be
+/// given back. For programs that are the proxy: it holds for the whole process. Nothing happens on other allocators.
+pub fn keep_buffers_apart() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; to be called while there is one thread, though glibc locks its own state.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 24 << 10);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Buffer, Connection, Received},
+    io::{Buffer, Connection, Received, Wait},
     metrics::Metric,
     upstream::Transfer,
     wheel::Tick,
@@ -100,7 +100,7 @@ impl Way {
                 continue;
             }
             if !from.is_receiving() {
-                from.begin_receive(None, false);
+                from.begin_receive(None, Wait::Short);
             }
             match ready!(from.poll_receive(cx))? {
                 Received::Bytes(buffer) => self.send(buffer, to),

@@ -38,6 +38,13 @@ impl Timer {
         self.due.set(NEVER);
     }
 
+    /// Wakes whoever waits, before the deadline.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Remembers whom to wake.
     pub(crate) fn waits(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
@@ -146,9 +153,7 @@ impl Wheel {
         let due = timer.due.get();
         if due <= now {
             timer.due.set(NEVER);
-            if let Some(waker) = timer.waker.borrow().as_ref() {
-                waker.wake_by_ref();
-            }
+            timer.wake();
         } else if due != NEVER && Rc::strong_count(timer) > 1 {
             self.enrol(timer, due);
         }

@@ -104,7 +104,9 @@ impl Known {
     /// The name as one byte.
     pub(crate) fn of(name: &[u8]) -> Self {
         for candidate in Self::candidates(name) {
-            if candidate.as_str().as_bytes().eq_ignore_ascii_case(name) {
+            let text = candidate.as_str().as_bytes();
+            // Most come as they are written here, and comparing that is many times cheaper.
+            if text == name || text.eq_ignore_ascii_case(name) {
                 return *candidate;
             }
         }

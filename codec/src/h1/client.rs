@@ -181,7 +181,8 @@ impl Client {
     }
 
     /// Whether the request was sent to its end, the response came to its end, and the origin keeps the connection
-    /// open for another exchange.
+    /// open for another exchange. Bytes behind the response are not counted here: where any are left over, the caller
+    /// must close instead (RFC 9112 §6.3).
     pub fn may_reuse(&self) -> bool {
         self.request_ended() && self.response_ended() && self.persistent
     }
@@ -262,6 +263,9 @@ fn check(head: &RequestHead) -> Result<(), Error> {
     }
     if head.fields.all_known(Known::Host).nth(1).is_some() {
         return Err(Error::us(Kind::HostCount));
+    }
+    if head.method == Method::TRACE && !head.content.is_empty() {
+        return Err(Error::us(Kind::TraceWithContent));
     }
     if head.upgrade.is_some() && !head.content.is_empty() {
         return Err(Error::us(Kind::UpgradeWithContent));

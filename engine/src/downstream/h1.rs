@@ -1,13 +1,15 @@
-//! An HTTP/1 connection: one task, which waits for heads itself and lends a seat to each exchange.
+//! An HTTP/1 connection: one small task, which waits for heads itself and lends a seat to each exchange.
 
 use super::{Downstream, Next};
-use crate::{error::Result, exchange::After};
+use crate::{error::Result, exchange::After, lane::panic_message, metrics::Metric, sink::Event, wheel::Tick};
 use corelane_codec::RequestHead;
 use std::{
     cell::RefCell,
-    future::{Future, poll_fn},
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
+    task::{Context, Poll, ready},
 };
 
 /// Free seats that a listener keeps.
@@ -24,61 +26,134 @@ type Seat<F> = Pin<Box<Option<F>>>;
 
 impl<F, S> Seats<F, S>
 where
-    F: Future<Output = After>,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
 {
     pub(crate) fn new(start: S) -> Rc<Self> {
         Rc::new(Self { start, free: RefCell::default() })
     }
 
-    /// Runs one exchange.
-    async fn run(&self, connection: &Rc<Downstream>, received: Result<RequestHead>) -> After {
+    /// Begins an exchange.
+    fn take(&self, connection: &Rc<Downstream>, received: Result<RequestHead>) -> Seat<F> {
         let free = self.free.borrow_mut().pop();
         let mut seat = free.unwrap_or_else(|| Box::pin(None));
         seat.as_mut().set(Some((self.start)(connection.clone(), received)));
-        let after = poll_fn(|cx| seat.as_mut().as_pin_mut().expect("somebody sits in it").poll(cx)).await;
+        seat
+    }
+
+    fn give(&self, mut seat: Seat<F>) {
         seat.as_mut().set(None);
         let mut free = self.free.borrow_mut();
         if free.len() < SEATS_KEPT_MAX {
             free.push(seat);
         }
-        after
     }
 }
 
-/// Serves a connection until it is over.
-pub(crate) async fn serve<F, S>(connection: Rc<Downstream>, seats: Rc<Seats<F, S>>)
+/// What a connection's task is at.
+enum Phase<F> {
+    /// Waiting for a head.
+    Head,
+    /// The same, without a buffer.
+    Asleep(Pin<Box<dyn Future<Output = ()>>>),
+    /// An exchange is under way.
+    Exchange(Seat<F>),
+}
+
+/// Serves a connection until it is over. Written by hand because it is what an idle connection costs.
+pub(crate) struct Task<F, S> {
+    connection: Rc<Downstream>,
+    seats: Rc<Seats<F, S>>,
+    phase: Phase<F>,
+    /// When the wait for the first byte of a head ends.
+    due: Tick,
+    /// When the wait for the rest of it does.
+    head_due: Option<Tick>,
+}
+
+/// The future that sits in the runtime for an idle connection is at most this large.
+const TASK_BYTES_MAX: usize = 80;
+
+impl<F, S> Task<F, S>
 where
     F: Future<Output = After>,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
 {
-    let _registered = Registered(&connection);
-    let timeouts = &connection.lane.0.config.timeouts;
-    // A fresh connection has so long for its first head, from the accept.
-    let (mut due, mut head_due) = (connection.lane.after(timeouts.client_head), None);
-    loop {
-        let received = match poll_fn(|cx| connection.poll_head(cx, due, &mut head_due)).await {
-            Ok(Next::Request(head)) => Ok(head),
-            Ok(Next::Over) => return,
-            Ok(Next::Sleep) => {
-                if connection.sleep(due).await {
-                    continue;
+    pub(crate) fn new(connection: Rc<Downstream>, seats: Rc<Seats<F, S>>) -> Self {
+        const { assert!(size_of::<Self>() <= TASK_BYTES_MAX, "an idle connection's task must stay small") };
+        // A fresh connection has so long for its first head, from the accept.
+        let due = connection.lane.after(connection.lane.0.config.timeouts.client_head);
+        Self { connection, seats, phase: Phase::Head, due, head_due: None }
+    }
+
+    /// Ready when the connection is over.
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.phase {
+                Phase::Head => {
+                    let received = match ready!(self.connection.poll_head(cx, self.due, &mut self.head_due)) {
+                        Ok(Next::Request(head)) => Ok(head),
+                        Ok(Next::Over) => return Poll::Ready(()),
+                        Ok(Next::Sleep) => {
+                            self.phase = Phase::Asleep(self.connection.fall_asleep());
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    };
+                    self.phase = Phase::Exchange(self.seats.take(&self.connection, received));
                 }
-                return;
+                Phase::Asleep(readable) => {
+                    let woken = readable.as_mut().poll(cx).is_ready();
+                    if !woken && !self.connection.has_overslept(cx, self.due) {
+                        return Poll::Pending;
+                    }
+                    self.phase = Phase::Head;
+                    self.connection.wake();
+                    if !woken {
+                        return Poll::Ready(());
+                    }
+                }
+                Phase::Exchange(seat) => {
+                    let exchange = seat.as_mut().as_pin_mut().expect("somebody sits in it");
+                    let after = ready!(exchange.poll(cx));
+                    if let Phase::Exchange(seat) = std::mem::replace(&mut self.phase, Phase::Head) {
+                        self.seats.give(seat);
+                    }
+                    if after == After::Close {
+                        return Poll::Ready(());
+                    }
+                    self.due = self.connection.lane.after(self.connection.lane.0.config.timeouts.client_idle);
+                    self.head_due = None;
+                }
             }
-            Err(error) => Err(error),
-        };
-        if seats.run(&connection, received).await == After::Close {
-            return;
         }
-        (due, head_due) = (connection.lane.after(timeouts.client_idle), None);
     }
 }
 
-struct Registered<'a>(&'a Rc<Downstream>);
+impl<F, S> Future for Task<F, S>
+where
+    F: Future<Output = After>,
+    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
+{
+    type Output = ();
 
-impl Drop for Registered<'_> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Whatever is pinned in here is boxed.
+        let this = self.get_mut();
+        // A handler's panic has been caught before; this is the engine's own, and costs one connection.
+        match catch_unwind(AssertUnwindSafe(|| this.step(cx))) {
+            Ok(poll) => poll,
+            Err(payload) => {
+                let lane = &this.connection.lane;
+                lane.0.metrics.count(Metric::EnginePanics);
+                lane.event(&Event::LanePanicked { lane: lane.id(), message: panic_message(&*payload) });
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<F, S> Drop for Task<F, S> {
     fn drop(&mut self) {
-        self.0.lane.unregister(self.0);
+        self.connection.lane.unregister(&self.connection);
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod h1;
 use crate::{
     content::{Pull, pull},
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received, Stream},
+    io::{Arrival, Buffer, Connection, Received, Stream, Wait},
     lane::Lane,
     wheel::{Tick, Timer},
 };
@@ -13,9 +13,9 @@ use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as c
 use http::StatusCode;
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, poll_fn},
+    future::Future,
     net::{Shutdown, SocketAddr},
-    pin::pin,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -43,7 +43,8 @@ pub(crate) struct Downstream {
     pub(crate) lane: Lane,
     pub(crate) io: Connection,
     pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    /// The address that the client connected to, which all connections of a listener share.
+    pub(crate) local: Rc<SocketAddr>,
     pub(crate) timer: Rc<Timer>,
     /// Where the lane keeps it.
     pub(crate) place: Cell<usize>,
@@ -55,6 +56,11 @@ pub(crate) struct Downstream {
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
     waiting: Cell<Waiting>,
+    /// The last two heads came less than a sweep apart: the next is worth a buffer in advance.
+    quick: Cell<bool>,
+    has_served: Cell<bool>,
+    /// A sweep has found it idle.
+    drowsy: Cell<bool>,
     content_bytes: Cell<u64>,
     version: Cell<Version>,
 }
@@ -70,9 +76,9 @@ pub(crate) enum Next {
 }
 
 impl Downstream {
-    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, local: SocketAddr) -> Rc<Self> {
+    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, local: Rc<SocketAddr>) -> Rc<Self> {
         Rc::new(Self {
-            io: Connection::new(stream, lane.0.buffers.clone()),
+            io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
             lane: lane.clone(),
             peer,
             local,
@@ -84,6 +90,9 @@ impl Downstream {
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
             waiting: Cell::new(Waiting::No),
+            quick: Cell::new(false),
+            has_served: Cell::new(false),
+            drowsy: Cell::new(false),
             content_bytes: Cell::new(0),
             version: Cell::new(Version::Http11),
         })
@@ -98,7 +107,6 @@ impl Downstream {
         self.timer.waits(cx);
         loop {
             if let Some(head) = self.parse_head()? {
-                self.waiting.set(Waiting::No);
                 return Poll::Ready(Ok(Next::Request(head)));
             }
             let begun = self.codec.borrow().begun();
@@ -118,15 +126,20 @@ impl Downstream {
                 if self.ended.get() {
                     return Poll::Ready(self.end_between_requests());
                 }
-                self.io.begin_receive(self.input.take(), true);
+                self.io.begin_receive(self.input.take(), self.wait_for_head());
             }
             let Poll::Ready(received) = self.io.poll_receive(cx) else {
                 if self.waiting.get() == Waiting::No {
                     self.waiting.set(Waiting::WithBuffer(0));
                 }
+                if self.drowsy.take() && !self.quick.get() && !begun && self.io.holds_no_buffer() {
+                    return Poll::Ready(Ok(Next::Sleep));
+                }
                 return Poll::Pending;
             };
-            self.waiting.set(Waiting::No);
+            // The first head of a connection says nothing of the next.
+            self.quick
+                .set(self.waiting.replace(Waiting::No) != Waiting::WithBuffer(1) && self.has_served.get());
             match received {
                 Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
                 Ok(Received::End(buffer)) => {
@@ -145,28 +158,35 @@ impl Downstream {
         }
     }
 
-    /// Waits for the first byte of a head without holding a buffer; `false` when `due` has passed.
-    async fn sleep(&self, due: Tick) -> bool {
+    /// Gives up everything but the wait for something to receive.
+    fn fall_asleep(&self) -> Pin<Box<dyn Future<Output = ()>>> {
         self.waiting.set(Waiting::Asleep(0));
-        let mut readable = pin!(self.io.sleep());
-        let stirred = poll_fn(|cx| {
-            self.timer.clear();
-            self.timer.waits(cx);
-            if readable.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            if self.lane.0.wheel.expired(&self.timer, due) { Poll::Ready(false) } else { Poll::Pending }
-        })
-        .await;
+        self.io.fall_asleep()
+    }
+
+    /// Whether the wait is over although nothing has come; if not, the task is woken then.
+    fn has_overslept(&self, cx: &Context<'_>, due: Tick) -> bool {
+        self.timer.clear();
+        self.timer.waits(cx);
+        self.lane.0.wheel.expired(&self.timer, due)
+    }
+
+    fn wake(&self) {
+        self.drowsy.set(false);
         self.waiting.set(Waiting::No);
-        stirred
+        self.io.wake();
+    }
+
+    fn wait_for_head(&self) -> Wait {
+        if self.quick.get() { Wait::Unknown } else { Wait::Long }
     }
 
     fn parse_head(&self) -> Result<Option<RequestHead>> {
         let mut input = self.input.borrow_mut();
         let Some(buffer) = input.as_mut() else { return Ok(None) };
         let mut head = self.lane.take_request();
-        let received = self.codec.borrow_mut().receive(&self.lane.0.config.limits, buffer.as_slice(), &mut head);
+        let received =
+            self.codec.borrow_mut().receive(&self.lane.0.config.limits, buffer.as_slice(), &mut head);
         let received = match received {
             Ok(received) => received,
             Err(error) => {
@@ -182,6 +202,7 @@ impl Downstream {
             buffer.grow();
         }
         if complete {
+            self.has_served.set(true);
             self.version.set(head.version);
             self.content_bytes.set(0);
             return Ok(Some(head));
@@ -214,8 +235,13 @@ impl Downstream {
             Waiting::WithBuffer(0) => self.waiting.set(Waiting::WithBuffer(1)),
             Waiting::WithBuffer(sweeps) if draining => self.dismiss(sweeps, Waiting::WithBuffer),
             Waiting::WithBuffer(_) => {
-                self.io.release_buffer();
+                self.drowsy.set(true);
                 seen.released = true;
+                if self.quick.replace(false) {
+                    self.io.release_buffer();
+                } else {
+                    self.timer.wake();
+                }
             }
             Waiting::Asleep(sweeps) => {
                 seen.asleep = true;
@@ -245,10 +271,10 @@ impl Downstream {
         if self.ended.get() || !self.codec.borrow().request_ended() || self.input.borrow().is_some() {
             return Poll::Pending;
         }
-        self.io.begin_receive(None, true);
+        self.io.begin_receive(None, self.wait_for_head());
         match ready!(self.io.poll_arrival(cx)) {
             // A half-close: the response is still wanted, until sending it fails (RFC 9112 §9.6).
-            Arrival::Bytes | Arrival::End | Arrival::Cancelled => Poll::Pending,
+            Arrival::Bytes | Arrival::End | Arrival::Cancelled | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
         }
     }
@@ -258,7 +284,7 @@ impl Downstream {
         if self.input.borrow().is_some() || self.ended.get() {
             return true;
         }
-        self.io.begin_receive(None, false);
+        self.io.begin_receive(None, Wait::Short);
         self.io.poll_arrival(cx).is_ready()
     }
 
@@ -273,7 +299,8 @@ impl Downstream {
         let limits = &self.lane.0.config.limits;
         let mut unused = RequestHead::new();
         let pulled = pull(buffer, &self.lane.0.buffers, |bytes| codec.receive(limits, bytes, &mut unused));
-        let pulled = pulled.map_err(|error| Error::protocol(Side::Downstream, Stage::Transfer, error.kind))?;
+        let pulled =
+            pulled.map_err(|error| Error::protocol(Side::Downstream, Stage::Transfer, error.kind))?;
         *input = pulled.rest;
         if let Some(Pull::Piece(piece)) = &pulled.pull {
             let total = self.content_bytes.get() + piece.len() as u64;
@@ -297,7 +324,7 @@ impl Downstream {
                 return Poll::Ready(Err(Error::protocol(Side::Downstream, Stage::Transfer, kind)));
             }
             if !self.io.is_receiving() {
-                self.io.begin_receive(self.input.take(), false);
+                self.io.begin_receive(self.input.take(), Wait::Short);
             }
             match ready!(self.io.poll_receive(cx)) {
                 Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
@@ -349,10 +376,6 @@ impl Downstream {
         self.codec.borrow().response_begun()
     }
 
-    pub(crate) fn response_ended(&self) -> bool {
-        self.codec.borrow().response_ended()
-    }
-
     /// Begins to send an interim response; `false` if this client takes none (HTTP/1.0).
     pub(crate) fn begin_interim(&self, status: StatusCode, fields: &Fields) -> bool {
         let mut buffer = self.lane.0.buffers.take();
@@ -395,7 +418,10 @@ impl Downstream {
     /// Puts the framing around a piece of content.
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
         let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
-        assert!(piece.prepend(wrap.before()), "there is room for a chunk's size in front of what was received");
+        assert!(
+            piece.prepend(wrap.before()),
+            "there is room for a chunk's size in front of what was received"
+        );
         piece.append(wrap.after());
         Ok(())
     }

@@ -92,12 +92,6 @@ impl Buffer {
         *self = larger;
     }
 
-    pub(crate) fn from_slice(bytes: &[u8]) -> Self {
-        let mut buffer = Self::with_capacity(HEADROOM_BYTES + bytes.len() + TAILROOM_BYTES);
-        buffer.append(bytes);
-        buffer
-    }
-
     pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
         (self.bytes, self.start)
     }

@@ -5,7 +5,7 @@
 //! wait on a slot: dropping one drops no operation, and the next to wait takes it up. Whoever holds the connection
 //! polls it; a connection that nobody polls (idle in a pool) still has its operation in the kernel.
 //!
-//! A connection that has long been idle [sleeps](Connection::sleep): slots, pumps and buffers go, and only the wait
+//! A connection that has long been idle [sleeps](Connection::fall_asleep): slots, pumps and buffers go, and only the wait
 //! for readability is left.
 
 use super::{
@@ -29,15 +29,18 @@ type Pump = Pin<Box<dyn Future<Output = ()>>>;
 /// What a pump is asked to do.
 enum Order {
     /// Receive behind what the buffer holds.
-    Receive(Buffer),
+    Receive(Shared<Stream>, Buffer),
     /// The same, but it can be cancelled: the wait for a next head, which may last.
-    ReceiveOrCancel(Buffer),
+    ReceiveOrCancel(Shared<Stream>, Buffer),
+    /// Wait until there is something to receive, holding no buffer.
+    Readable(Shared<Stream>),
     /// Send all that the buffer holds.
-    Send(Buffer),
+    Send(Shared<Stream>, Buffer),
 }
 
 enum Outcome {
     Received(io::Result<usize>, Buffer),
+    Readable,
     Sent(io::Result<()>, Buffer),
 }
 
@@ -56,13 +59,19 @@ struct Slot {
     state: Cell<State>,
     order: Cell<Option<Order>>,
     outcome: Cell<Option<Outcome>>,
+    /// What is under way is a wait without a buffer.
+    bufferless: Cell<bool>,
     /// Bytes that sends have got rid of so far.
     sent_bytes: Cell<u64>,
 }
 
 impl Slot {
     fn begin(&self, order: Order) {
-        assert!(self.state.replace(State::Working) == State::Idle, "one operation at a time in each direction");
+        assert!(
+            self.state.replace(State::Working) == State::Idle,
+            "one operation at a time in each direction"
+        );
+        self.bufferless.set(matches!(order, Order::Readable(_)));
         self.order.set(Some(order));
     }
 
@@ -99,20 +108,30 @@ struct Slots {
     cancel: Cancel,
 }
 
-async fn pump_in(stream: Shared<Stream>, slots: Rc<Slots>) {
+async fn pump_in(slots: Rc<Slots>) {
     loop {
         let (result, buffer) = match slots.rx.next_order().await {
-            Order::Receive(buffer) => stream.stream().receive(buffer).await,
-            Order::ReceiveOrCancel(buffer) => stream.stream().receive_or_cancel(buffer, &slots.cancel).await,
-            Order::Send(_) => unreachable!("the receiving pump does not send"),
+            Order::Receive(stream, buffer) => stream.stream().receive(buffer).await,
+            Order::ReceiveOrCancel(stream, buffer) => {
+                stream.stream().receive_or_cancel(buffer, &slots.cancel).await
+            }
+            Order::Readable(stream) => {
+                // An error shows itself again at the receive that follows.
+                let _ = stream.stream().readable().await;
+                slots.rx.finish(Outcome::Readable);
+                continue;
+            }
+            Order::Send(..) => unreachable!("the receiving pump does not send"),
         };
         slots.rx.finish(Outcome::Received(result, buffer));
     }
 }
 
-async fn pump_out(stream: Shared<Stream>, slots: Rc<Slots>) {
+async fn pump_out(slots: Rc<Slots>) {
     loop {
-        let Order::Send(mut buffer) = slots.tx.next_order().await else { unreachable!("the sending pump only sends") };
+        let Order::Send(stream, mut buffer) = slots.tx.next_order().await else {
+            unreachable!("the sending pump only sends")
+        };
         let result = loop {
             let (sent, rest) = stream.stream().send(buffer).await;
             buffer = rest;
@@ -132,7 +151,7 @@ async fn pump_out(stream: Shared<Stream>, slots: Rc<Slots>) {
     }
 }
 
-/// What the kernel says of a connection that we wait on.
+/// What a receive gave.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// Something was received; the buffer holds it, behind what it held before.
@@ -141,6 +160,18 @@ pub(crate) enum Received {
     End(Buffer),
     /// The wait was cancelled (see [`Connection::release_buffer`]).
     Cancelled(Buffer),
+}
+
+/// How long a receive is expected to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// More of a message is due.
+    Short,
+    /// A next message, from a peer that has been quick so far. It begins with a buffer, which
+    /// [`release_buffer`](Connection::release_buffer) can take away again.
+    Unknown,
+    /// A next message, from a peer that is not known to be quick. It begins without a buffer.
+    Long,
 }
 
 /// What has come, while its outcome is left where it is.
@@ -152,52 +183,105 @@ pub(crate) enum Arrival {
     End,
     /// The receive was cancelled.
     Cancelled,
+    /// Nothing yet.
+    Nothing,
     /// The connection is broken.
     Failed,
 }
 
-/// A connection that is at work.
+/// What a connection that is at work needs.
 struct Active {
     slots: Rc<Slots>,
     rx_pump: Pump,
     tx_pump: Pump,
 }
 
+impl Active {
+    fn new() -> Self {
+        let slots = Rc::<Slots>::default();
+        Self { rx_pump: Box::pin(pump_in(slots.clone())), tx_pump: Box::pin(pump_out(slots.clone())), slots }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.slots.rx.state.get() == State::Idle && self.slots.tx.state.get() == State::Idle
+    }
+}
+
+/// The pumps that no connection needs at the moment.
+#[derive(Clone, Default)]
+#[expect(clippy::vec_box, reason = "a connection holds the box, and an idle one holds none")]
+pub(crate) struct Pumps(Rc<RefCell<Vec<Box<Active>>>>);
+
+impl Pumps {
+    /// Made in batches, so that they lie together: when idle connections have given theirs back, whole pages are
+    /// free, and not holes between what lives long.
+    const BATCH: usize = 64;
+    const KEPT_MAX: usize = 1024;
+
+    fn take(&self) -> Box<Active> {
+        let mut kept = self.0.borrow_mut();
+        if kept.is_empty() {
+            kept.extend((0..Self::BATCH).map(|_| Box::new(Active::new())));
+        }
+        kept.pop().expect("a batch was made")
+    }
+
+    fn give(&self, active: Box<Active>) {
+        let mut kept = self.0.borrow_mut();
+        if active.is_idle() && kept.len() < Self::KEPT_MAX {
+            active.slots.cancel.forget();
+            active.slots.tx.sent_bytes.set(0);
+            kept.push(active);
+        }
+    }
+
+    /// Frees all but a batch.
+    pub(crate) fn shrink(&self) {
+        self.0.borrow_mut().truncate(Self::BATCH);
+    }
+}
+
 /// A stream and its two operations.
 pub(crate) struct Connection {
     fd: RawFd,
     stream: Shared<Stream>,
-    active: RefCell<Option<Active>>,
+    active: RefCell<Option<Box<Active>>>,
     buffers: Buffers,
+    pumps: Pumps,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, buffers: Buffers) -> Self {
-        let connection =
-            Self { fd: stream.fd(), stream: Shared::new(stream), active: RefCell::new(None), buffers };
-        connection.wake();
-        connection
+    pub(crate) fn new(stream: Stream, buffers: &Buffers, pumps: &Pumps) -> Self {
+        Self {
+            fd: stream.fd(),
+            stream: Shared::new(stream),
+            active: RefCell::new(Some(pumps.take())),
+            buffers: buffers.clone(),
+            pumps: pumps.clone(),
+        }
     }
 
-    fn wake(&self) {
-        let slots = Rc::<Slots>::default();
-        *self.active.borrow_mut() = Some(Active {
-            rx_pump: Box::pin(pump_in(self.stream.clone(), slots.clone())),
-            tx_pump: Box::pin(pump_out(self.stream.clone(), slots.clone())),
-            slots,
-        });
+    /// Makes it ready for operations, after [`fall_asleep`](Self::fall_asleep).
+    pub(crate) fn wake(&self) {
+        *self.active.borrow_mut() = Some(self.pumps.take());
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Active) -> T) -> T {
         f(self.active.borrow_mut().as_mut().expect("a connection that sleeps is woken before it is used"))
     }
 
-    /// Waits until there is something to receive, holding next to nothing; no operation may be under way.
-    pub(crate) async fn sleep(&self) -> io::Result<()> {
-        assert!(!self.is_receiving() && !self.is_sending(), "only an idle connection sleeps");
-        *self.active.borrow_mut() = None;
-        let _awake_again = Defer(|| self.wake());
-        self.stream.stream().readable().await
+    /// Gives up everything but a wait for something to receive; no buffer may be under way. [`wake`](Self::wake) must be
+    /// called before anything else is.
+    pub(crate) fn fall_asleep(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        assert!(!self.is_sending(), "only an idle connection sleeps");
+        if let Some(active) = self.active.borrow_mut().take() {
+            self.pumps.give(active);
+        }
+        let stream = self.stream.clone();
+        Box::pin(async move {
+            // An error shows itself again at the next receive.
+            let _ = stream.stream().readable().await;
+        })
     }
 
     /// Both directions end; operations in flight finish.
@@ -216,26 +300,38 @@ impl Connection {
         self.with(|active| active.slots.rx.state.get() != State::Idle)
     }
 
+    /// Whether the receive under way has no buffer, and so can be dropped.
+    pub(crate) fn holds_no_buffer(&self) -> bool {
+        self.with(|active| active.slots.rx.bufferless.get())
+    }
+
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
         self.with(|active| active.slots.tx.state.get() != State::Idle)
     }
 
-    /// Bytes handed to the kernel since the connection was made, or woken.
+    /// Bytes handed to the kernel since the connection was made, or last woken.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.with(|active| active.slots.tx.sent_bytes.get())
     }
 
-    /// Begins to receive behind what `buffer` holds, unless a receive is under way. `wait` says that it may last:
-    /// then [`release_buffer`](Self::release_buffer) can take the buffer away again.
-    pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: bool) {
+    /// Begins to receive behind what `buffer` holds, unless a receive is under way.
+    pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: Wait) {
         self.with(|active| {
             if active.slots.rx.state.get() != State::Idle {
                 assert!(buffer.is_none(), "a buffer would be lost");
                 return;
             }
+            let stream = self.stream.clone();
+            if wait == Wait::Long && buffer.is_none() {
+                active.slots.rx.begin(Order::Readable(stream));
+                return;
+            }
             let buffer = buffer.unwrap_or_else(|| self.buffers.take());
-            active.slots.rx.begin(if wait { Order::ReceiveOrCancel(buffer) } else { Order::Receive(buffer) });
+            active.slots.rx.begin(match wait {
+                Wait::Short => Order::Receive(stream, buffer),
+                Wait::Unknown | Wait::Long => Order::ReceiveOrCancel(stream, buffer),
+            });
         });
     }
 
@@ -255,6 +351,7 @@ impl Connection {
             }
             let outcome = active.slots.rx.outcome.take();
             let arrival = match &outcome {
+                Some(Outcome::Readable) => sys::peek(self.fd),
                 Some(Outcome::Received(Ok(0), _)) => Arrival::End,
                 Some(Outcome::Received(Ok(_), _)) => Arrival::Bytes,
                 Some(Outcome::Received(Err(error), _)) if error.raw_os_error() == Some(libc::ECANCELED) => {
@@ -270,8 +367,15 @@ impl Connection {
     /// The outcome of the receive under way; one must have been begun.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let outcome = self.with(|active| {
-            assert!(active.slots.rx.state.get() != State::Idle, "nothing is being received");
-            active.slots.rx.drive(&mut active.rx_pump, cx).then(|| active.slots.rx.take_outcome())
+            let rx = &active.slots.rx;
+            assert!(rx.state.get() != State::Idle, "nothing is being received");
+            while rx.drive(&mut active.rx_pump, cx) {
+                match rx.take_outcome() {
+                    Outcome::Readable => rx.begin(Order::Receive(self.stream.clone(), self.buffers.take())),
+                    outcome => return Some(outcome),
+                }
+            }
+            None
         });
         Poll::Ready(match outcome {
             None => return Poll::Pending,
@@ -284,13 +388,15 @@ impl Connection {
                 self.buffers.give(buffer);
                 Err(error)
             }
-            Some(Outcome::Sent(..)) => unreachable!("the receiving pump does not send"),
+            Some(Outcome::Readable | Outcome::Sent(..)) => {
+                unreachable!("it was taken up, or is the other pump's")
+            }
         })
     }
 
     /// Begins to send all that `buffer` holds; nothing else may be under way in that direction.
     pub(crate) fn begin_send(&self, buffer: Buffer) {
-        self.with(|active| active.slots.tx.begin(Order::Send(buffer)));
+        self.with(|active| active.slots.tx.begin(Order::Send(self.stream.clone(), buffer)));
     }
 
     /// Ready when nothing is being sent any more.
@@ -300,7 +406,11 @@ impl Connection {
             if tx.state.get() == State::Idle {
                 return Poll::Ready(None);
             }
-            if tx.drive(&mut active.tx_pump, cx) { Poll::Ready(Some(tx.take_outcome())) } else { Poll::Pending }
+            if tx.drive(&mut active.tx_pump, cx) {
+                Poll::Ready(Some(tx.take_outcome()))
+            } else {
+                Poll::Pending
+            }
         });
         match outcome {
             Poll::Pending => Poll::Pending,
@@ -309,13 +419,13 @@ impl Connection {
                 self.buffers.give(buffer);
                 Poll::Ready(result)
             }
-            Poll::Ready(Some(Outcome::Received(..))) => unreachable!("the sending pump only sends"),
+            Poll::Ready(Some(_)) => unreachable!("the sending pump only sends"),
         }
     }
 
     /// Whether the peer has neither closed nor sent anything; for a connection on which nothing is being received.
     pub(crate) fn is_silent(&self) -> bool {
-        sys::is_silent(self.fd)
+        sys::peek(self.fd) == Arrival::Nothing
     }
 
     /// Hands a receive that has been begun to the kernel, without waiting for it.
@@ -330,18 +440,12 @@ impl Drop for Connection {
         let Some(active) = self.active.borrow_mut().take() else { return };
         // A buffer whose operation is over goes back; one that the kernel still has is freed with its operation.
         for slot in [&active.slots.rx, &active.slots.tx] {
-            if let Some(Outcome::Received(_, buffer) | Outcome::Sent(_, buffer)) = slot.outcome.take() {
+            if slot.state.get() == State::Done
+                && let Outcome::Received(_, buffer) | Outcome::Sent(_, buffer) = slot.take_outcome()
+            {
                 self.buffers.give(buffer);
             }
         }
-    }
-}
-
-/// Runs on every way out, a dropped future among them.
-struct Defer<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Defer<F> {
-    fn drop(&mut self) {
-        (self.0)();
+        self.pumps.give(active);
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod listener;
 pub(crate) mod stream;
 
 pub(crate) use buffer::{Buffer, Buffers};
-pub(crate) use connection::{Arrival, Connection, Received};
+pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
 pub(crate) use listener::Listener;
 pub(crate) use stream::Stream;
 

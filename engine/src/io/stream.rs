@@ -25,6 +25,11 @@ pub(crate) enum Stream {
 pub(crate) struct Cancel(Cell<Option<Canceller>>);
 
 impl Cancel {
+    /// Drops the canceller, and with it its memory.
+    pub(crate) fn forget(&self) {
+        self.0.set(None);
+    }
+
     /// Cancels the receive under way, if it can be cancelled.
     pub(crate) fn fire(&self) {
         if let Some(canceller) = self.0.take() {
@@ -83,9 +88,9 @@ impl Stream {
     }
 
     /// Waits until there is something to receive; holds no buffer, and can be dropped.
-    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+    pub(crate) fn readable(&mut self) -> impl Future<Output = io::Result<()>> {
         let Self::Tcp(stream) = self;
-        stream.readable(false).await
+        stream.readable(false)
     }
 
     /// Sends some of what the buffer holds.

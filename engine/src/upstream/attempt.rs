@@ -231,7 +231,8 @@ impl Transfer {
             }
             Poll::Pending => {
                 let lane = lease.lane();
-                let due = *self.receive_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
+                let due =
+                    *self.receive_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
                 if self.exchange.expired(due) {
                     self.failed = true;
                     lease.judge(Outcome::Failure);
@@ -282,7 +283,9 @@ impl Transfer {
             }
             match self.upload.poll(cx, lease.connection(), &mut self.content, &self.exchange) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) if error.side() == Side::Downstream => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) if error.side() == Side::Downstream => {
+                    return Poll::Ready(Err(error));
+                }
                 Poll::Ready(_) => {}
             }
         }

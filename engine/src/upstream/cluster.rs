@@ -39,7 +39,8 @@ impl Cluster {
 
     /// In turn, by weight: as smooth as nginx's.
     pub fn weighted_round_robin(endpoints: impl IntoIterator<Item = (impl AsRef<str>, u32)>) -> Self {
-        let endpoints = endpoints.into_iter().map(|(endpoint, weight)| (endpoint.as_ref().to_owned(), weight));
+        let endpoints =
+            endpoints.into_iter().map(|(endpoint, weight)| (endpoint.as_ref().to_owned(), weight));
         Self::new(Policy::WeightedRoundRobin, endpoints)
     }
 
@@ -88,8 +89,9 @@ impl Cluster {
                 weights.push(*weight);
             }
         }
-        Picker::new(self.policy, &weights, 0)
-            .map_err(|error: InvalidWeights| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+        Picker::new(self.policy, &weights, 0).map_err(|error: InvalidWeights| {
+            io::Error::new(io::ErrorKind::InvalidInput, error.to_string())
+        })?;
         (self.addresses, self.weights) = (addresses, weights);
         Ok(self)
     }

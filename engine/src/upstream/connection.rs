@@ -3,12 +3,12 @@
 use crate::{
     content::{Pull, pull},
     error::{Error, ErrorKind, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received},
+    io::{Arrival, Buffer, Connection, Received, Wait},
     lane::Lane,
     wheel::Tick,
 };
 use corelane_codec::{
-    Fields, Length, RequestHead, ResponseHead,
+    Fields, RequestHead, ResponseHead,
     h1::{Client, Event},
 };
 use std::{
@@ -63,7 +63,10 @@ impl UpstreamConnection {
 
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<(), Error> {
         let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
-        assert!(piece.prepend(wrap.before()), "there is room for a chunk's size in front of what was received");
+        assert!(
+            piece.prepend(wrap.before()),
+            "there is room for a chunk's size in front of what was received"
+        );
         piece.append(wrap.after());
         Ok(())
     }
@@ -88,16 +91,16 @@ impl UpstreamConnection {
         self.codec.borrow().response_ended()
     }
 
-    pub(crate) fn length(&self) -> Length {
-        self.codec.borrow().content()
-    }
-
     pub(crate) fn trailers(&self, use_them: impl FnOnce(Option<&Fields>)) {
         use_them(self.codec.borrow().trailers());
     }
 
     /// The next head, interim or final.
-    pub(crate) fn poll_head(&self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<Event, Error>> {
+    pub(crate) fn poll_head(
+        &self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<Event, Error>> {
         loop {
             match self.parse_head(head)? {
                 Event::NeedMore => {}
@@ -163,7 +166,7 @@ impl UpstreamConnection {
 
     fn poll_more(&self, cx: &mut Context<'_>, stage: Stage) -> Poll<Result<(), Error>> {
         if !self.io.is_receiving() {
-            self.io.begin_receive(self.input.take(), false);
+            self.io.begin_receive(self.input.take(), Wait::Short);
         }
         match ready!(self.io.poll_receive(cx)) {
             Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
@@ -179,8 +182,12 @@ impl UpstreamConnection {
 
     /// Begins to receive more content while the last piece is still being sent on.
     pub(crate) fn prefetch(&self, cx: &mut Context<'_>) {
-        if !self.io.is_receiving() && !self.ended.get() && self.input.borrow().is_none() && !self.response_ended() {
-            self.io.begin_receive(None, false);
+        if !self.io.is_receiving()
+            && !self.ended.get()
+            && self.input.borrow().is_none()
+            && !self.response_ended()
+        {
+            self.io.begin_receive(None, Wait::Short);
             let _ = self.io.poll_arrival(cx);
         }
     }
@@ -203,7 +210,7 @@ impl UpstreamConnection {
         if self.ended.get() || self.input.borrow().is_some() {
             return true;
         }
-        self.io.begin_receive(None, false);
+        self.io.begin_receive(None, Wait::Short);
         self.io.poll_arrival(cx).is_ready()
     }
 
@@ -221,7 +228,7 @@ impl UpstreamConnection {
     pub(crate) fn rest(&self, idle_due: Tick) {
         self.codec.borrow_mut().next_exchange();
         self.idle_due.set(Some(idle_due));
-        self.io.begin_receive(None, true);
+        self.io.begin_receive(None, Wait::Unknown);
         self.io.submit();
         self.idle.set(Idle::Armed);
     }
@@ -232,7 +239,7 @@ impl UpstreamConnection {
             return !self.io.is_silent();
         }
         match self.io.poll_arrival(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending | Poll::Ready(Arrival::Cancelled) => false,
+            Poll::Pending | Poll::Ready(Arrival::Cancelled | Arrival::Nothing) => false,
             Poll::Ready(Arrival::Bytes | Arrival::End | Arrival::Failed) => true,
         }
     }

@@ -6,8 +6,8 @@ mod connection;
 mod pool;
 mod upload;
 
-pub use cluster::Cluster;
 pub(crate) use attempt::Transfer;
+pub use cluster::Cluster;
 pub(crate) use connection::UpstreamConnection;
 pub(crate) use pool::UpstreamPool;
 
@@ -71,9 +71,12 @@ impl Upstream {
                 let idempotent = retry::idempotent(head.method.as_str());
                 Content::from_client(exchange.clone(), head.content, idempotent)
             }
-            Source::Upstream(_) => return Err(Error::internal("a response's content cannot be sent as a request's")),
+            Source::Upstream(_) => {
+                return Err(Error::internal("a response's content cannot be sent as a request's"));
+            }
         };
-        content.set_expects(head.expects_continue);
+        // From here on it is the origin that asks for the content.
+        content.set_expects(exchange.take_expects());
         let result = self.attempts(&head, &mut content, &exchange).await;
         self.lane.give_request(head);
         let mut response = result?;
@@ -103,7 +106,12 @@ impl Upstream {
     }
 
     /// One attempt after another, as the table of [`retry`] allows.
-    async fn attempts(&self, head: &RequestHead, content: &mut Content, exchange: &Rc<Exchange>) -> Result<Response> {
+    async fn attempts(
+        &self,
+        head: &RequestHead,
+        content: &mut Content,
+        exchange: &Rc<Exchange>,
+    ) -> Result<Response> {
         let message = retry::idempotent(head.method.as_str());
         let (mut tried, mut reached, mut fresh_only) = (Tried::default(), 0, None);
         let mut last: Option<Error> = None;

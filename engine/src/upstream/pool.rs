@@ -27,6 +27,7 @@ const IDLE_MAX: usize = 1024;
 struct Endpoint {
     address: SocketAddr,
     /// Most recently used last.
+    #[expect(clippy::vec_box, reason = "the box is what is used again")]
     idle: RefCell<Vec<Box<UpstreamConnection>>>,
     requests: Cell<u64>,
     failures: Cell<u64>,
@@ -161,7 +162,7 @@ impl UpstreamPool {
         .await?;
         exchange.mark_connected(self.lane.now().saturating_sub(began));
         self.lane.0.metrics.count(Metric::UpstreamConnects);
-        let io = Connection::new(stream, self.lane.0.buffers.clone());
+        let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
         Ok(Box::new(UpstreamConnection::new(&self.lane, io)))
     }
 

@@ -40,7 +40,14 @@ enum Source {
 
 impl Content {
     pub(crate) fn none() -> Self {
-        Self { source: Source::None, length: Length::None, replay: None, replayed: 0, taken_bytes: 0, expects: false }
+        Self {
+            source: Source::None,
+            length: Length::None,
+            replay: None,
+            replayed: 0,
+            taken_bytes: 0,
+            expects: false,
+        }
     }
 
     pub(crate) fn bytes(bytes: Bytes) -> Self {
@@ -89,7 +96,8 @@ impl Content {
         if let Some(replay) = self.replay.as_ref().filter(|replay| self.replayed < replay.len()) {
             let piece = slice(lane, &replay[self.replayed..]);
             self.replayed += piece.len();
-            let last = self.replayed == replay.len() && self.client().is_none_or(|client| client.connection().request_ended());
+            let last = self.replayed == replay.len()
+                && self.client().is_none_or(|client| client.connection().request_ended());
             return Poll::Ready(Ok(Some((piece, last))));
         }
         match &mut self.source {

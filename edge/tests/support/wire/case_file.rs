@@ -83,11 +83,12 @@ pub(crate) struct Answer {
     pub(crate) checks: Vec<Check>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// `200`
-    Is(u16),
-    /// `R400`: this status, `Connection: close`, and then a FIN.
+    /// `200`, or a name that stands for a number
+    Is(String),
+    /// `R400`: this status, `Connection: close`, and then a FIN. With a 502, 503 or 504, either that, or the
+    /// connection goes on.
     Refused(u16),
     /// `502C`: an `R502`, or a success that is cut short.
     Failed,
@@ -172,6 +173,9 @@ impl Reader {
         match marker {
             "with" => {
                 let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                if RUNTIME_NAMES.contains(&name) || text.contains(&format!("{{{name}}}")) {
+                    return Err(format!("`{name}` has a meaning of its own here"));
+                }
                 self.variants.push((name.to_owned(), text.to_owned()));
             }
             "only" => {
@@ -269,6 +273,9 @@ fn check_texts(case: &Case) -> Result<(), String> {
 
 impl Answer {
     fn check_texts(&self, names: &Names) -> Result<(), String> {
+        if let Status::Is(status) = &self.status {
+            status_of(status, names)?;
+        }
         self.checks.iter().try_for_each(|check| match check {
             Check::Field(_, text) | Check::Content(text) | Check::Trailer(_, text) => {
                 expand(text, names).map(drop)
@@ -276,6 +283,12 @@ impl Answer {
             _ => Ok(()),
         })
     }
+}
+
+/// The number that a status stands for.
+pub(crate) fn status_of(text: &str, names: &Names) -> Result<u16, String> {
+    let digits = String::from_utf8_lossy(&expand(text, names)?).into_owned();
+    digits.parse().map_err(|_| format!("`{digits}` is no status"))
 }
 
 /// Whether a line with the same marker goes on with the block.
@@ -328,7 +341,8 @@ fn answer(text: &str) -> Result<Answer, String> {
     let status = match status.strip_prefix('R') {
         Some(digits) => Status::Refused(number(digits)?),
         None if status == "502C" => Status::Failed,
-        None => Status::Is(number(status)?),
+        None if status.starts_with('{') => Status::Is(status.to_owned()),
+        None => Status::Is(number(status)?.to_string()),
     };
     Ok(Answer { status, checks: parts.map(check).collect::<Result<_, _>>()? })
 }
@@ -385,6 +399,8 @@ mod tests {
             ("case A-01 t\n\nclient> {q}\n", "A-01 at line 3: unknown name"),
             ("case A-01 t\norigin< GET / HTTP/1.1\norigin< Host\n", "no field line"),
             ("case A-01 t\nclient ok\ncase A-01 t\nclient ok\n", "a second case"),
+            ("case A-01 t\nwith via x\n", "2: `via` has a meaning"),
+            ("case A-01 t\nwith v {v}\n", "2: `v` has a meaning"),
             ("case A-01 t\n", "does nothing"),
             ("case A-01 t\nonly whole\n", "reason"),
         ] {

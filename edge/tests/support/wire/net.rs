@@ -37,8 +37,6 @@ pub(crate) struct Peer {
     pub(crate) side: Side,
     /// What has come and was not taken yet.
     pub(crate) unread: Vec<u8>,
-    /// How many bytes have come in all.
-    pub(crate) received: usize,
     pub(crate) end: Option<End>,
     /// Gone once it was reset.
     stream: Option<TcpStream>,
@@ -49,8 +47,6 @@ pub(crate) struct Peer {
 pub(crate) struct Canary {
     pub(crate) target: Vec<u8>,
     pub(crate) peer: usize,
-    /// Nothing had come on this connection before.
-    pub(crate) fresh: bool,
 }
 
 /// The connections on both sides of a proxy.
@@ -98,15 +94,7 @@ impl Wire {
         stream.set_write_timeout(Some(PATIENCE)).expect("a TCP socket");
         let (reading, sender) = (stream.try_clone().expect("a descriptor is left"), self.sender.clone());
         let reader = Some(std::thread::spawn(move || read_all(id, reading, &sender)));
-        self.peers.push(Peer {
-            id,
-            side,
-            unread: Vec::new(),
-            received: 0,
-            end: None,
-            stream: Some(stream),
-            reader,
-        });
+        self.peers.push(Peer { id, side, unread: Vec::new(), end: None, stream: Some(stream), reader });
         id
     }
 
@@ -145,7 +133,6 @@ impl Wire {
             Event::Bytes(id, bytes) => {
                 // What is left over of an earlier case concerns nobody.
                 if let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == id) {
-                    peer.received += bytes.len();
                     peer.unread.extend(bytes);
                     self.answer_canaries(id);
                 }
@@ -166,13 +153,12 @@ impl Wire {
                 [&b"GET /canary/"[..], b"GET /auto/"].iter().any(|start| peer.unread.starts_with(start));
             let len = super::message::find(&peer.unread, b"\r\n\r\n").map(|at| at + 4);
             let Some(len) = len.filter(|_| ours && peer.side == Side::Origin) else { return };
-            let fresh = peer.received == peer.unread.len();
             let head = peer.unread.drain(..len).collect::<Vec<_>>();
             let target = head.split(|b| *b == b' ').nth(1).unwrap_or_default().to_vec();
             let text = String::from_utf8_lossy(&target);
             let answer = format!("HTTP/1.1 200 OK\r\n{close}Content-Length: {}\r\n\r\n{text}", text.len());
             peer.send(answer.as_bytes());
-            self.canaries.push(Canary { target, peer: id, fresh });
+            self.canaries.push(Canary { target, peer: id });
         }
     }
 
@@ -222,12 +208,6 @@ impl Peer {
         if let Some(stream) = self.stream.take() {
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a TCP socket");
         }
-    }
-
-    /// The addresses of this connection: ours and the proxy's.
-    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        let stream = self.stream.as_ref()?;
-        Some((stream.local_addr().ok()?, stream.peer_addr().ok()?))
     }
 
     fn stop(&mut self, how: Shutdown) {

@@ -3,8 +3,10 @@
 use super::clock::{Deadline, PATIENCE};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// A running `corelane proxy`.
 pub(crate) struct Proxy {
@@ -13,6 +15,8 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     said: Vec<String>,
     says: Receiver<String>,
+    /// Where its threads' states stand.
+    threads: Vec<PathBuf>,
 }
 
 /// Times that keep tests quick, where a test does not give its own.
@@ -42,7 +46,8 @@ impl Proxy {
                 }
             }
         });
-        let mut proxy = Self { child, address: ([127, 0, 0, 1], 0).into(), said: Vec::new(), says };
+        let mut proxy =
+            Self { child, address: ([127, 0, 0, 1], 0).into(), said: Vec::new(), says, threads: vec![] };
         proxy.address = proxy.announced("listening on http://");
         proxy
     }
@@ -94,6 +99,25 @@ impl Proxy {
         let fields = stat.rsplit_once(") ").expect("the kernel says so").1;
         let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
         ticks.sum()
+    }
+
+    /// Waits until all of its threads sleep: what was sent to it before has been read then, since a write to a
+    /// local connection wakes its reader before it returns. No promise: the wait is bounded, and nothing but the
+    /// places where reads end depends on it.
+    pub(crate) fn wait_until_idle(&mut self) {
+        const WAIT: Duration = Duration::from_millis(20);
+        if self.threads.is_empty() {
+            let entries = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten();
+            self.threads = entries.flatten().map(|entry| entry.path().join("stat")).collect();
+        }
+        let asleep = |path: &PathBuf| {
+            let stat = std::fs::read_to_string(path).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+        };
+        let deadline = Deadline::after(WAIT);
+        while !self.threads.iter().all(asleep) && deadline.left().is_some() {
+            std::thread::yield_now();
+        }
     }
 
     /// How many descriptors it has open that are sockets.

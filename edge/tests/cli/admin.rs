@@ -1,0 +1,171 @@
+//! The admin server: what machines scrape and people read.
+
+use crate::process::{
+    client::{exchange, get, get_unix, send},
+    corelane::{Corelane, Dir},
+    origin::Origin,
+};
+use serde_json::Value;
+use std::{collections::BTreeSet, net::SocketAddr, os::unix::fs::PermissionsExt};
+
+fn start(flags: &[&str]) -> (Origin, Corelane, SocketAddr) {
+    let origin = Origin::start();
+    let mut corelane = Corelane::proxy(origin.address, &[&["--admin", "127.0.0.1:0"], flags].concat());
+    let admin = corelane.admin();
+    (origin, corelane, admin)
+}
+
+/// The value of a series, such as `corelane_requests_total` or `a{b="c"}`.
+#[track_caller]
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().expect("a number")
+}
+
+#[test]
+fn what_there_is_and_what_there_is_not() {
+    let (_origin, _corelane, admin) = start(&[]);
+    for (path, status, content) in [
+        ("/livez", 200, "alive"),
+        ("/readyz", 200, "ready"),
+        ("/", 200, "/stats.json"),
+        ("/nothing", 404, "not found"),
+    ] {
+        let answer = get(admin, path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.content.contains(content), "{answer:?}");
+    }
+    for method in ["POST", "DELETE", "PUT"] {
+        let bytes = format!(
+            "{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert_eq!(exchange(admin, bytes.as_bytes()).status, 405, "{method}");
+    }
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let (origin, corelane, admin) = start(&["--lanes", "2"]);
+    for _ in 0..5 {
+        assert_eq!(get(corelane.address, "/").status, 200);
+    }
+    let answer = get(admin, "/metrics");
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    let metrics = &answer.content;
+    let endpoint =
+        format!("corelane_upstream_requests_total{{cluster=\"default\",endpoint=\"{}\"}}", origin.address);
+    for (series, count) in [
+        ("corelane_requests_total", 5.0),
+        ("corelane_exchanges_ended_total{reason=\"done\"}", 5.0),
+        ("corelane_responses_2xx_total", 5.0),
+        ("corelane_response_content_bytes_total", 80.0),
+        ("corelane_phase_seconds_count{phase=\"wait\"}", 5.0),
+        ("corelane_phase_seconds_bucket{phase=\"request\",le=\"+Inf\"}", 5.0),
+        ("corelane_draining", 0.0),
+        (&endpoint, 5.0),
+    ] {
+        assert_eq!(value(metrics, series), count, "{series}");
+    }
+    let lanes =
+        ["0", "1"].map(|lane| value(metrics, &format!("corelane_lane_requests_total{{lane=\"{lane}\"}}")));
+    assert_eq!(lanes.iter().sum::<f64>(), 5.0, "{lanes:?}");
+    assert!(value(metrics, "process_resident_memory_bytes") > 1e6);
+    assert!(value(metrics, "process_open_fds") > 5.0);
+    assert!(metrics.contains("corelane_build_info{version=\""), "{metrics}");
+}
+
+#[test]
+fn the_exposition_is_well_formed() {
+    let (_origin, corelane, admin) = start(&["--lanes", "2"]);
+    get(corelane.address, "/");
+    let metrics = get(admin, "/metrics").content;
+    let (mut families, mut series, mut family) = (BTreeSet::new(), BTreeSet::new(), "");
+    for line in metrics.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().unwrap();
+            assert!(families.insert(family), "{family} stands there twice");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            assert_eq!(kind.split(' ').next(), Some(family));
+        } else {
+            let (name, number) = line.rsplit_once(' ').unwrap();
+            number.parse::<f64>().unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(series.insert(name), "{name} stands there twice");
+            let rest = name.strip_prefix(family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+            let rest =
+                ["_bucket", "_sum", "_count"].iter().find_map(|part| rest.strip_prefix(part)).unwrap_or(rest);
+            assert!(rest.is_empty() || rest.starts_with('{') && rest.ends_with('}'), "{line}");
+        }
+    }
+    assert!(series.len() > 100, "{}", series.len());
+}
+
+#[test]
+fn stats_json_has_the_same_numbers() {
+    let (origin, corelane, admin) = start(&[]);
+    for _ in 0..3 {
+        get(corelane.address, "/");
+    }
+    let answer = get(admin, "/stats.json");
+    assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
+    let stats: Value = serde_json::from_str(&answer.content).unwrap();
+    assert_eq!(stats["merged"]["requests_total"], 3, "{stats}");
+    assert_eq!(stats["lanes"][0]["requests_total"], 3, "{stats}");
+    assert_eq!(stats["lanes"][0]["id"], 0, "{stats}");
+    assert_eq!((&stats["ended"]["done"], &stats["draining"]), (&3.into(), &false.into()), "{stats}");
+    assert_eq!(stats["clusters"]["default"][0]["endpoint"], origin.address.to_string(), "{stats}");
+    let request = &stats["phases_us"]["request"];
+    let times = ["p50", "p90", "p99", "p99.9", "max"].map(|name| request[name].as_u64().unwrap());
+    assert!(times.is_sorted() && times[0] > 0, "{request}");
+    assert!(stats["uptime_s"].is_u64() && stats["version"].is_string(), "{stats}");
+}
+
+#[test]
+fn op_17_a_lane_on_epoll_says_so_everywhere() {
+    let (_origin, mut corelane, admin) = start(&["--driver", "epoll"]);
+    assert!(corelane.says("lane 0 runs on epoll").contains(" WARN "));
+    let metrics = get(admin, "/metrics").content;
+    let driver = metrics.lines().find(|line| line.starts_with("corelane_lane_driver_info{")).unwrap();
+    assert!(driver.contains("lane=\"0\",driver=\"epoll\",reason=\"asked for\""), "{driver}");
+    let stats: Value = serde_json::from_str(&get(admin, "/stats.json").content).unwrap();
+    assert_eq!(stats["lanes"][0]["driver"], "epoll");
+    assert_eq!(stats["lanes"][0]["fallback_reason"], "asked for");
+    assert_eq!(get(corelane.address, "/").status, 200);
+}
+
+#[test]
+fn a_unix_socket_serves_its_group_and_goes_with_the_process() {
+    let (origin, dir) = (Origin::start(), Dir::new("unix"));
+    let path = dir.path("admin.sock");
+    // What a dead process left behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let address = format!("unix:{}", path.display());
+    let mut corelane = Corelane::proxy(origin.address, &["--admin", &address]);
+    corelane.says(&format!("admin on {address}"));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    for target in ["/livez", "/readyz", "/metrics", "/stats.json"] {
+        assert_eq!(get_unix(&path, target).status, 200, "{target}");
+    }
+    corelane.signal("TERM");
+    assert_eq!(corelane.ended().code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn op_19_hostile_admin_clients_are_felt_by_nobody_else() {
+    let (_origin, corelane, admin) = start(&[]);
+    let held: Vec<_> = (0..40).map(|_| send(admin, b"GET /metrics HTTP/1.1\r\nHost: ")).collect();
+    let noise: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    assert_eq!(exchange(admin, &noise).status, 400);
+    assert_eq!(get(corelane.address, "/").status, 200);
+    assert_eq!(get(admin, "/livez").status, 200);
+    drop(held);
+}
+
+#[test]
+fn nothing_is_exposed_unless_it_is_asked_for() {
+    let origin = Origin::start();
+    let mut corelane = Corelane::proxy(origin.address, &[]);
+    // The admin server's paths are the origin's here.
+    assert_eq!(get(corelane.address, "/metrics").content, crate::process::origin::CONTENT);
+    assert!(!corelane.said().contains("admin on"));
+}

@@ -1,0 +1,8 @@
+//! The program as people and machines meet it: its command line, its logs, its admin server, its signals.
+
+mod admin;
+mod logs;
+#[path = "../support/process/mod.rs"]
+mod process;
+mod signals;
+mod start;

@@ -1,0 +1,195 @@
+//! Starting, and failing to: what is said, and the exit code.
+
+use crate::process::{
+    client::get,
+    corelane::{BINARY, Corelane, Dir, Ended, run, run_command},
+    origin::{CONTENT, Origin},
+};
+use std::{net::TcpListener, process::Command};
+
+const LISTEN: [&str; 4] = ["proxy", "--listen", "127.0.0.1:0", "--to"];
+
+/// Runs `corelane proxy`, which must not start.
+#[track_caller]
+fn refused(flags: &[&str], code: i32, words: &str) -> Ended {
+    let ended = run(&[&["proxy", "--access-log", "off"], flags].concat());
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("backtrace"), "{ended:?}");
+    assert!(ended.stdout.is_empty(), "{ended:?}");
+    ended
+}
+
+/// The one line that says why, whatever the log says besides.
+fn reason(ended: &Ended) -> &str {
+    let mut errors = ended.stderr.lines().filter(|line| line.starts_with("error: "));
+    let reason = errors.next().expect("an error is said");
+    assert_eq!(errors.next(), None, "one sentence");
+    reason
+}
+
+#[test]
+fn without_a_command_there_is_help() {
+    let ended = run(&[]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("Usage: corelane"), "{ended:?}");
+    let help = run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["demo", "proxy", "completions"] {
+        assert!(help.stdout.contains(command), "{help:?}");
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let to = "127.0.0.1:9";
+    refused(&["--listen", "127.0.0.1:0"], 2, "--to");
+    refused(&["--listen", "8080", "--to", to], 2, "HOST:PORT");
+    refused(&["--listen", "127.0.0.1:0", "--to", "http://127.0.0.1:9"], 2, "a scheme has no place here");
+    refused(&["--listen", "127.0.0.1:0", "--to", "127.0.0.1:9=0"], 2, "weight");
+    refused(&["--listen", "127.0.0.1:0", "--to", to, "--connect-timeout", "3"], 2, "a duration needs a unit");
+    refused(&["--listen", "127.0.0.1:0", "--to", to, "--content-max", "3"], 2, "a size needs a unit");
+    refused(&["--listen", "127.0.0.1:0", "--to", to, "--driver", "kqueue"], 2, "possible values");
+    refused(&["--listen", "127.0.0.1:8080,127.0.0.1:8080", "--to", to], 2, "twice");
+}
+
+#[test]
+fn an_unknown_flag_gets_a_suggestion() {
+    refused(&["--lissten", "127.0.0.1:0"], 2, "--listen");
+    let ended = run(&["prxy"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("'proxy'"), "{ended:?}");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_said() {
+    let ended =
+        refused(&["--listen", "127.0.0.1:0", "--to", "name.invalid:80"], 1, "cannot resolve name.invalid");
+    reason(&ended);
+}
+
+#[test]
+fn b_72_a_port_that_is_taken_is_said() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let ended = refused(&["--listen", &address, "--to", "127.0.0.1:9"], 1, &address);
+    let hint = format!("ss -ltnp 'sport = :{}'", holder.local_addr().unwrap().port());
+    assert!(
+        reason(&ended).contains("taken by another program") && reason(&ended).contains(&hint),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn b_72_a_second_instance_does_not_bind_beside_the_first() {
+    let origin = Origin::start();
+    let first = Corelane::proxy(origin.address, &[]);
+    let address = first.address.to_string();
+    refused(&["--listen", &address, "--to", "127.0.0.1:9"], 1, "taken by another program");
+    assert_eq!(get(first.address, "/").content, CONTENT);
+}
+
+#[test]
+fn an_address_of_another_machine_is_said() {
+    let ended =
+        refused(&["--listen", "192.0.2.1:8080", "--to", "127.0.0.1:9"], 1, "not an address of this machine");
+    reason(&ended);
+}
+
+#[test]
+fn an_admin_address_that_cannot_be_had_is_said() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let proxy = |admin: &str| run(&[&LISTEN[..], &["127.0.0.1:9", "--admin", admin]].concat());
+    for (admin, words) in [
+        (taken.as_str(), "choose another --admin"),
+        ("unix:/nonexistent/admin.sock", "does not exist"),
+        ("unix:/dev/null", "is not a socket"),
+    ] {
+        let ended = proxy(admin);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(reason(&ended).contains(words), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_said() {
+    let ended = run(&[&LISTEN[..], &["127.0.0.1:9", "--access-log", "/nonexistent/access.log"]].concat());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(reason(&ended).contains("cannot open the access log /nonexistent/access.log"), "{ended:?}");
+}
+
+#[test]
+fn op_18_too_few_descriptors_are_refused() {
+    let script = format!("ulimit -n 200 && exec {BINARY} proxy --listen 127.0.0.1:0 --to 127.0.0.1:9");
+    let ended = run_command(Command::new("sh").args(["-c", &script]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(reason(&ended).contains("ulimit -n") && reason(&ended).contains("LimitNOFILE="), "{ended:?}");
+}
+
+#[test]
+fn b_76_the_version_says_all_that_a_report_needs() {
+    let long = run(&["--version"]);
+    assert_eq!(long.code, Some(0), "{long:?}");
+    let short = run(&["-V"]);
+    assert_eq!((short.code, short.stdout.lines().count()), (Some(0), 1), "{short:?}");
+    assert_eq!(long.stdout.lines().next(), short.stdout.lines().next());
+    assert!(short.stdout.starts_with("corelane ") && short.stdout.contains("(commit "), "{short:?}");
+    for words in [
+        "driver: ",
+        "SINGLE_ISSUER|DEFER_TASKRUN",
+        "request_head_bytes_max",
+        "content_bytes_max",
+        "drain_grace",
+    ] {
+        assert!(long.stdout.contains(words), "{words}: {long:?}");
+    }
+}
+
+#[test]
+fn completions_are_printed() {
+    let ended = run(&["completions", "bash"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("corelane"), "{ended:?}");
+}
+
+#[test]
+fn every_listener_is_said_and_serves() {
+    let origin = Origin::start();
+    let mut corelane = Corelane::proxy(origin.address, &["--listen", "[::1]:0", "--lanes", "2"]);
+    let second = corelane.says("listening on http://[::1]:");
+    let second = second.split_once("http://").unwrap().1.parse().unwrap();
+    for address in [corelane.address, second] {
+        let answer = get(address, "/");
+        assert_eq!((answer.status, answer.content.as_str()), (200, CONTENT), "{address}");
+    }
+}
+
+#[test]
+fn no_upstream_is_said_and_gives_502() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut corelane = Corelane::proxy(nobody, &[]);
+    assert!(corelane.says("no upstream answers; requests get 502 until one does").contains(" WARN "));
+    assert_eq!(get(corelane.address, "/").status, 502);
+}
+
+#[test]
+fn the_demo_serves_and_says_what_to_try() {
+    let dir = Dir::new("demo");
+    let socket = format!("unix:{}", dir.path("admin.sock").display());
+    let mut demo = Corelane::start(&["demo", "--listen", "127.0.0.1:0", "--admin", &socket]);
+    demo.prints(&format!("curl -i http://{}/hello", demo.address));
+    let mut names = [get(demo.address, "/a?b"), get(demo.address, "/a?b")].map(|answer| {
+        assert!(answer.head.contains("x-origin: "), "{answer:?}");
+        assert!(answer.content.contains("x-forwarded-for: 127.0.0.1"), "{answer:?}");
+        answer.content.lines().next().unwrap().to_owned()
+    });
+    names.sort();
+    assert_eq!(
+        names,
+        ["origin one: GET /a?b, 0 bytes of content", "origin two: GET /a?b, 0 bytes of content"]
+    );
+    demo.prints("\"GET /a?b HTTP/1.1\" 200 ");
+    demo.signal("INT");
+    assert_eq!(demo.ended().code(), Some(0));
+}
