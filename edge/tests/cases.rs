@@ -3,13 +3,15 @@
 //! Each file is a test of its own, with a proxy and an origin of its own. Every case is run whole, byte by byte,
 //! and short ones split in two at several places, and must give the same result each time.
 
+#[path = "support/case/mod.rs"]
+mod case;
 #[path = "support/wire/mod.rs"]
 mod wire;
 
+use case::file::{CaseFile, parse};
+use case::run::Runner;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use wire::case_file::parse;
-use wire::case_run::Runner;
 
 macro_rules! files {
     ($($name:ident),* $(,)?) => {
@@ -84,7 +86,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
 }
 
-fn load(path: &Path) -> wire::case_file::CaseFile {
+fn load(path: &Path) -> CaseFile {
     let text = std::fs::read_to_string(path).expect("a case file can be read");
     parse(&text).unwrap_or_else(|error| panic!("{}:{error}", path.display()))
 }

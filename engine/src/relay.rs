@@ -111,6 +111,11 @@ impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let connection = self.exchange.connection();
         self.exchange.begin_wait(cx);
+        if !connection.has_switched()
+            && let Poll::Ready(error) = connection.watch(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         loop {
             if let Source::Upstream(transfer) = &mut self.source
                 && !connection.has_switched()

@@ -119,7 +119,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// `serve` gets each connection with its number, from 0.
+    /// `serve` gets each connection on which something comes (not one that only tries whether somebody listens), with
+    /// its number, from 0.
     pub(crate) fn start(serve: impl Fn(Conn, usize) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -127,8 +128,12 @@ impl Origin {
         let (serve, count) = (Arc::new(serve), Arc::clone(&accepted));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (serve, number) = (Arc::clone(&serve), count.fetch_add(1, Ordering::SeqCst));
-                std::thread::spawn(move || serve(Conn::new(stream), number));
+                let (serve, count) = (Arc::clone(&serve), Arc::clone(&count));
+                std::thread::spawn(move || {
+                    if stream.peek(&mut [0]).is_ok_and(|len| len > 0) {
+                        serve(Conn::new(stream), count.fetch_add(1, Ordering::SeqCst));
+                    }
+                });
             }
         });
         Self { address, accepted }
@@ -148,7 +153,7 @@ impl Origin {
         })
     }
 
-    /// How many connections it has accepted.
+    /// How many connections it has served.
     pub(crate) fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }

@@ -1,11 +1,11 @@
 //! Runs a case: one script for both ends, in the order of the file.
 
-use super::case_file::{Act, Answer, Block, Case, Check, Status, Step, Upstream, status_of};
 use super::compare::{Expected, content_differs};
-use super::message::{Message, Role, read, values};
-use super::net::{End, Peer, Side, Wire};
-use super::proxy::Proxy;
-use super::text::{Names, expand, show};
+use super::file::{Act, Answer, Block, Case, Check, Status, Step, Upstream, status_of};
+use crate::wire::message::{Message, Role, read, values};
+use crate::wire::net::{End, Peer, Side, Wire};
+use crate::wire::proxy::Proxy;
+use crate::wire::text::{Names, expand, show};
 
 /// How the bytes of a script are cut into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Runner {
         let mut modes = vec![Mode::Whole];
         if !case.only_whole {
             modes.push(Mode::Bytes);
-            if case.bytes_sent() <= SPLIT_BYTES_MAX {
+            if !case.no_splits && case.bytes_sent() <= SPLIT_BYTES_MAX {
                 modes.extend((0..3).map(Mode::Split));
             }
         }
@@ -540,7 +540,7 @@ fn request_of(peer: &Peer) -> Option<(usize, Message)> {
     message.filter(|_| peer.side == Side::Origin).map(|message| (peer.id, message))
 }
 
-fn has(fields: &[super::message::Field], name: &str, value: &[u8]) -> Result<(), String> {
+fn has(fields: &[crate::wire::message::Field], name: &str, value: &[u8]) -> Result<(), String> {
     let received = values(fields, name).collect::<Vec<_>>();
     if received.contains(&value) {
         return Ok(());

@@ -3,8 +3,8 @@
 //! The fields that the client sent keep their order and case. What the proxy makes anew for this connection, and
 //! what it adds, may stand anywhere: those are compared as a set.
 
-use super::message::{Field, Message};
-use super::text::show;
+use crate::wire::message::{Field, Message};
+use crate::wire::text::show;
 
 /// Written anew for each connection: framing and what concerns one connection.
 const OF_CONNECTION: [&str; 6] =
@@ -28,7 +28,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// Reads the lines of a case: the head, an empty line, the content.
     pub(crate) fn of(block: &[u8]) -> Result<Self, String> {
-        let (head, content) = match super::message::find(block, b"\r\n\r\n") {
+        let (head, content) = match crate::wire::message::find(block, b"\r\n\r\n") {
             Some(at) => (&block[..at + 2], block[at + 4..].to_vec()),
             None => (block, Vec::new()),
         };
@@ -83,7 +83,7 @@ impl Expected {
 
     /// What is added to this request by default: what the case itself says of a name goes first.
     fn added(&self, via: &str) -> Vec<Field> {
-        let host = super::message::values(&self.fields, "host").next().unwrap_or_default();
+        let host = crate::wire::message::values(&self.fields, "host").next().unwrap_or_default();
         let host = String::from_utf8_lossy(host).into_owned();
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         let quoted = if host.chars().all(token) { host.clone() } else { format!("\"{host}\"") };
@@ -95,7 +95,7 @@ impl Expected {
             "forwarded" => format!("for=127.0.0.1;host={quoted};proto=http"),
             _ => REQUEST_ID.to_owned(),
         };
-        let said = |name: &str| super::message::values(&self.fields, name).next().is_some();
+        let said = |name: &str| crate::wire::message::values(&self.fields, name).next().is_some();
         let added = ADDED.iter().filter(|name| !said(name));
         added.map(|name| (name.as_bytes().to_vec(), value(name).into_bytes())).collect()
     }
@@ -143,8 +143,8 @@ fn line((name, value): &Field) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{Role, read};
     use super::*;
+    use crate::wire::message::{Role, read};
 
     const ADDED: &str = "via: 1.1 v\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\
         X-Forwarded-Host: a:1\r\nForwarded: for=127.0.0.1;host=\"a:1\";proto=http\r\n\

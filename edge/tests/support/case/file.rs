@@ -1,7 +1,7 @@
 //! Case files: what the two ends do and must see, as text. `tests/cases/README.md` describes the format.
 
-use super::net::Side;
-use super::text::{Names, expand};
+use crate::wire::net::Side;
+use crate::wire::text::{Names, expand};
 
 /// A file of cases.
 #[derive(Debug)]
@@ -18,8 +18,10 @@ pub(crate) struct Case {
     pub(crate) title: String,
     pub(crate) line: usize,
     pub(crate) names: Names,
-    /// It is not split: the file says why.
+    /// It is run whole only: the file says why.
     pub(crate) only_whole: bool,
+    /// It is not run in two pieces: the file says why.
+    pub(crate) no_splits: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -182,6 +184,10 @@ impl Reader {
                 rest.strip_prefix("whole: ").ok_or("`only whole:` wants a reason behind it")?;
                 case.only_whole = true;
             }
+            "no" => {
+                rest.strip_prefix("splits: ").ok_or("`no splits:` wants a reason behind it")?;
+                case.no_splits = true;
+            }
             _ if begun == marker && marker.contains(['<', '>']) && continues(marker) => {
                 case.extend(rest);
                 marker.clone_into(&mut self.marker);
@@ -199,7 +205,8 @@ impl Reader {
         self.close()?;
         let (id, title) = header.split_once(' ').ok_or("a case wants an id and a title")?;
         let (id, title) = (id.to_owned(), title.to_owned());
-        self.open = Some(Case { id, title, line, names: vec![], only_whole: false, steps: vec![] });
+        self.open =
+            Some(Case { id, title, line, names: vec![], only_whole: false, no_splits: false, steps: vec![] });
         Ok(())
     }
 
@@ -403,6 +410,7 @@ mod tests {
             ("case A-01 t\nwith v {v}\n", "2: `v` has a meaning"),
             ("case A-01 t\n", "does nothing"),
             ("case A-01 t\nonly whole\n", "reason"),
+            ("case A-01 t\nno splits\n", "reason"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(says), "{text:?}: {error}");
