@@ -1,5 +1,5 @@
 //! A scripted origin and a client, both blocking, for tests of the engine.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails where it must")]
 
 use corelane_engine::{Handler, Request, Response, Result, Upstream};
 use std::{
