@@ -71,6 +71,8 @@ impl std::error::Error for InvalidField {}
 #[derive(Clone, Copy)]
 pub(crate) enum Part<'a> {
     Bytes(&'a [u8]),
+    /// Bytes that are our own and known to be legal.
+    Fixed(&'a [u8]),
     /// The value of the first field with this name.
     First(Known),
     /// The values of all fields with this name and a comma after each.
@@ -326,6 +328,7 @@ impl Fields {
         let start = self.bytes.len();
         for part in value {
             match part {
+                Part::Fixed(bytes) => self.bytes.extend_from_slice(bytes),
                 Part::Bytes(bytes) if !is_value(bytes) => return Err(InvalidField::Value),
                 Part::Bytes(bytes) => {
                     // Whitespace around a value is no part of it (RFC 9112 §5).

@@ -91,8 +91,8 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
 
 fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), InvalidField> {
     let address = address.as_bytes();
-    let before = |known| if hop.trusted { Part::All(known) } else { Part::Bytes(b"") };
-    fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Bytes(address)])?;
+    let before = |known| if hop.trusted { Part::All(known) } else { Part::Fixed(b"") };
+    fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Fixed(address)])?;
     if !hop.trusted || fields.known(Known::XForwardedProto).is_none() {
         fields.set_known(Known::XForwardedProto, &[Part::Bytes(hop.scheme.as_bytes())])?;
     }
@@ -108,19 +108,19 @@ fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), 
     let (host_name, host_value, host_end): (&[u8], Part<'_>, &[u8]) = match host {
         HostText::Token => (b";host=", Part::First(Known::Host), b""),
         HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
-        HostText::Absent | HostText::Unquotable => (b"", Part::Bytes(b""), b""),
+        HostText::Absent | HostText::Unquotable => (b"", Part::Fixed(b""), b""),
     };
     fields.set_known(
         Known::Forwarded,
         &[
             before(Known::Forwarded),
-            Part::Bytes(open),
-            Part::Bytes(address),
-            Part::Bytes(close),
-            Part::Bytes(host_name),
+            Part::Fixed(open),
+            Part::Fixed(address),
+            Part::Fixed(close),
+            Part::Fixed(host_name),
             host_value,
-            Part::Bytes(host_end),
-            Part::Bytes(b";proto="),
+            Part::Fixed(host_end),
+            Part::Fixed(b";proto="),
             Part::Bytes(hop.scheme.as_bytes()),
         ],
     )?;
@@ -167,7 +167,7 @@ impl HostText {
 }
 
 fn append_via(fields: &mut Fields, version: &str, via: &str) -> Result<(), Error> {
-    let parts = [Part::Bytes(version.as_bytes()), Part::Bytes(b" "), Part::Bytes(via.as_bytes())];
+    let parts = [Part::Fixed(version.as_bytes()), Part::Fixed(b" "), Part::Bytes(via.as_bytes())];
     fields.append_known(Known::Via, &parts).map_err(|_| Error {
         blame: Blame::Us,
         scope: Scope::Stream,

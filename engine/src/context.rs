@@ -45,12 +45,12 @@ impl Exchange {
         lane.0.metrics.count(Metric::Requests);
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let mut record = lane.take_record();
-        record.at = lane.0.clock.wall();
+        record.at = lane.wall();
         (record.client, record.local) = (connection.peer, *connection.local);
         let opened = Self {
             connection: Some(connection.clone()),
             record: RefCell::new(Some(record)),
-            marks: Cell::new(Marks { head: lane.now(), ..Marks::default() }),
+            marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
             content_due: Cell::new(None),
             expects: Cell::new(false),
         };
@@ -130,7 +130,7 @@ impl Exchange {
 
     fn mark(&self, mark: impl FnOnce(&mut Marks, Duration)) {
         let mut marks = self.marks.get();
-        mark(&mut marks, self.lane().now());
+        mark(&mut marks, self.lane().about_now());
         self.marks.set(marks);
     }
 
@@ -141,6 +141,8 @@ impl Exchange {
 
     /// The handler asks for an upstream.
     pub(crate) fn mark_upstream(&self) {
+        // The handler has been at work.
+        self.lane().look();
         self.mark(|marks, now| {
             marks.upstream.get_or_insert(now);
         });
@@ -187,7 +189,7 @@ impl Exchange {
     pub(crate) fn close(&self) {
         let Some(mut record) = self.record.borrow_mut().take() else { return };
         let lane = self.lane();
-        let (now, marks) = (lane.now(), self.marks.get());
+        let (now, marks) = (lane.about_now(), self.marks.get());
         let handled = if marks.handled.is_zero() { marks.head } else { marks.handled };
         record.duration = now.saturating_sub(marks.head);
         record.phases.queue = handled.saturating_sub(marks.head);

@@ -95,7 +95,9 @@ enum Admitted {
 fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     let lane = exchange.lane();
     exchange.record(|record| {
-        record.of(&head);
+        if lane.has_sink() {
+            record.of(&head);
+        }
         match forward::request_id(&head) {
             Some(id) => record.request_id.extend_from_slice(id),
             None => record.request_id.extend_from_slice(&lane.request_id()),

@@ -56,6 +56,9 @@ pub(crate) struct Inner {
     pub(crate) config: Arc<Config>,
     pub(crate) driver: Running,
     pub(crate) clock: Clock,
+    looked: Cell<Option<Duration>>,
+    /// The wall's time when the lane began, by the last look at both clocks.
+    epoch: Cell<SystemTime>,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
     pub(crate) pumps: Pumps,
@@ -90,10 +93,13 @@ impl std::fmt::Debug for Lane {
 impl Lane {
     pub(crate) fn new(id: usize, config: Arc<Config>, driver: Running, bell: Bell) -> Self {
         let sink = config.sink.as_ref().map(|factory| factory(id));
+        let clock = Clock::start();
         Self(Rc::new(Inner {
             id,
             driver,
-            clock: Clock::start(),
+            looked: Cell::new(None),
+            epoch: Cell::new(clock.wall()),
+            clock,
             wheel: Wheel::new(),
             buffers: Buffers::default(),
             pumps: Pumps::default(),
@@ -170,6 +176,29 @@ impl Lane {
         self.0.clock.now()
     }
 
+    /// The time at which the present poll of a connection looked at the clock first: what happens in one poll has
+    /// one time, and costs one look.
+    pub(crate) fn about_now(&self) -> Duration {
+        self.0.looked.get().unwrap_or_else(|| self.look())
+    }
+
+    /// Looks at the clock, after something that may have taken time.
+    pub(crate) fn look(&self) -> Duration {
+        let now = self.now();
+        self.0.looked.set(Some(now));
+        now
+    }
+
+    /// A poll of a connection begins.
+    pub(crate) fn forget_time(&self) {
+        self.0.looked.set(None);
+    }
+
+    /// The wall's time, at most a tick of the wheel off.
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.epoch.get() + self.about_now()
+    }
+
     /// Lets the lane's other tasks, timers and connections have a turn: for loops that compute for long.
     pub async fn yield_now(&self) {
         self.0.bell.yield_now().await;
@@ -235,6 +264,11 @@ impl Lane {
         }
     }
 
+    /// Whether anybody reads records: otherwise their texts need not be filled in.
+    pub(crate) fn has_sink(&self) -> bool {
+        self.0.config.sink.is_some()
+    }
+
     /// Closes a record: counts it, shows it to the sink, and keeps its memory.
     pub(crate) fn close_record(&self, mut record: Box<Record>) {
         self.0.metrics.record(&record);
@@ -266,7 +300,7 @@ impl Lane {
 
     /// The present time for `Date`, formatted once a second (RFC 9110 §5.6.7).
     pub(crate) fn date(&self, put: impl FnOnce(&str)) {
-        let now = self.0.clock.wall();
+        let now = self.wall();
         let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut date = self.0.date.borrow_mut();
         if date.0 != second || date.1.is_empty() {
@@ -372,6 +406,7 @@ impl Lane {
             poll_fn(|cx| if self.is_quiet(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
             io::sleep(TICK).await;
             let now = self.now();
+            self.0.epoch.set(self.0.clock.wall() - now);
             self.0.wheel.turn(now);
             if now.saturating_sub(flushed) >= FLUSH {
                 flushed = now;

@@ -219,7 +219,8 @@ impl Metrics {
         self.add(Metric::ResponseBytes, record.response_bytes);
         let mut histograms = self.histograms.borrow_mut();
         let mut put = |phase: Phase, time: Duration| {
-            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).clamp(1, HISTOGRAM_MICROS_MAX);
+            let micros = time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into());
+            let micros = micros.clamp(1, HISTOGRAM_MICROS_MAX);
             histograms[phase as usize].saturating_record(micros);
         };
         put(Phase::Request, record.duration);

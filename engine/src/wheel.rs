@@ -86,8 +86,10 @@ impl Wheel {
 
     /// The moment that lies `duration` ahead, rounded up, and one tick more because the present one has begun.
     pub(crate) fn after(&self, duration: Duration) -> Tick {
-        let ticks = duration.as_nanos().div_ceil(TICK.as_nanos()).min(u128::from(NEVER / 2)) as u64;
-        Tick(self.now.get().saturating_add(ticks).saturating_add(1))
+        const PER_SECOND: u64 = 1_000_000_000 / TICK.as_nanos() as u64;
+        let within = u64::from(duration.subsec_nanos()).div_ceil(TICK.as_nanos() as u64);
+        let ticks = duration.as_secs().saturating_mul(PER_SECOND).saturating_add(within);
+        Tick(self.now.get().saturating_add(ticks).saturating_add(1).min(NEVER - 1))
     }
 
     /// Whether `due` has passed.

@@ -139,6 +139,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Whatever is pinned in here is boxed.
         let this = self.get_mut();
+        this.connection.lane.forget_time();
         // A handler's panic has been caught before; this is the engine's own, and costs one connection.
         match catch_unwind(AssertUnwindSafe(|| this.step(cx))) {
             Ok(poll) => poll,

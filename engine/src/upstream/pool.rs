@@ -78,7 +78,7 @@ impl UpstreamPool {
     /// The next endpoint to try.
     pub(crate) fn pick(&self, tried: &Tried) -> Option<EndpointId> {
         let mut rng = self.lane.0.rng.borrow_mut();
-        self.picker.borrow_mut().pick(0, self.lane.now(), &mut rng, tried)
+        self.picker.borrow_mut().pick(0, self.lane.about_now(), &mut rng, tried)
     }
 
     /// The same endpoint once more.
@@ -258,7 +258,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let now = self.pool.lane.now();
+        let now = self.pool.lane.about_now();
         self.pool.picker.borrow_mut().done(self.endpoint, self.outcome.get(), Duration::ZERO, now);
         if let Some(connection) = self.connection.take()
             && connection.may_reuse()

@@ -173,7 +173,7 @@ impl Pace {
     /// The content keeps the minimum rate; it is measured only while we are asking for bytes.
     fn is_too_slow(&self, lane: &Lane) -> (bool, Tick) {
         let timeouts = &lane.0.config.timeouts;
-        let now = lane.now();
+        let now = lane.about_now();
         let asked = self.asked + now.saturating_sub(self.asking.unwrap_or(now));
         let earned = Duration::from_secs_f64(self.bytes as f64 / timeouts.content_rate_min.max(1) as f64);
         let allowed = timeouts.content_rate_grace.max(earned);
@@ -182,7 +182,7 @@ impl Pace {
 
     fn came(&mut self, bytes: usize, lane: &Lane) {
         if let Some(since) = self.asking.take() {
-            self.asked += lane.now().saturating_sub(since);
+            self.asked += lane.about_now().saturating_sub(since);
         }
         self.bytes += bytes as u64;
         self.due = None;
@@ -356,7 +356,7 @@ impl Upload {
         let lane = exchange.lane();
         let late = |kind| Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, kind)));
         if self.pace.asking.is_none() {
-            self.pace.asking = Some(lane.now());
+            self.pace.asking = Some(lane.about_now());
         }
         let due = *self.pace.due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
         if exchange.expired(due) {
