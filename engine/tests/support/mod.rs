@@ -1,16 +1,17 @@
 //! A scripted origin and a client, both blocking, for tests of the engine.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails where it must")]
 
+pub(crate) mod clock;
+pub(crate) mod peer;
+pub(crate) mod rig;
+
+pub(crate) use clock::PATIENCE;
 use corelane_engine::{Handler, Request, Response, Result, Upstream};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     thread,
-    time::Duration,
 };
-
-/// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Forwards everything.
 pub(crate) struct Balancer(pub(crate) Upstream);
