@@ -199,6 +199,67 @@ fn b_31_a_client_that_does_not_read_is_given_up() {
     assert!((bytes.len() as u64) < 64 * MIB);
 }
 
+/// A client that uploads for as long as it is let, on a thread of its own.
+fn upload_on(client: &Conn, count: &Arc<AtomicU64>) -> std::thread::JoinHandle<()> {
+    let (mut uploading, count) =
+        (client.stream.try_clone().expect("a descriptor is left"), Arc::clone(count));
+    std::thread::spawn(move || {
+        let piece = vec![b'x'; 64 << 10];
+        let head = format!("PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 512 * MIB);
+        let mut sent = uploading.write_all(head.as_bytes());
+        while sent.is_ok() && count.fetch_add(piece.len() as u64, Ordering::SeqCst) < 512 * MIB {
+            sent = uploading.write_all(&piece);
+        }
+    })
+}
+
+/// An origin that reads a head, says something, and then neither reads nor closes for as long as a test takes.
+fn deaf_origin(says: Vec<u8>) -> Origin {
+    Origin::start(move |mut conn, _| {
+        conn.head(Role::Request);
+        conn.send(&says);
+        let nothing: Option<()> = poll(PATIENCE * 6, || None);
+        assert!(nothing.is_none());
+    })
+}
+
+#[test]
+fn up_08_an_origin_that_stops_reading_is_given_up() {
+    let origin = deaf_origin(Vec::new());
+    let proxy = Proxy::start(&origin.address.to_string(), &["--between-bytes-timeout", "500ms"]);
+    let (before, sockets) = (proxy.memory_kib("VmHWM"), proxy.sockets());
+    let mut client = Conn::connect(proxy.address);
+    let count = Arc::new(AtomicU64::new(0));
+    let upload = upload_on(&client, &count);
+    let status = client.message(Role::Response).and_then(|answer| answer.status());
+    assert!(matches!(status, Some(502 | 504)), "{status:?}");
+    assert!(client.rest().is_some(), "the client's connection ends");
+    upload.join().expect("it does not panic");
+    assert!(count.load(Ordering::SeqCst) < 64 * MIB);
+    assert!(proxy.memory_kib("VmHWM") - before < GROWTH_KIB_MAX);
+    assert!(
+        poll(PATIENCE, || (proxy.sockets() <= sockets).then_some(())).is_some(),
+        "both connections are closed"
+    );
+}
+
+#[test]
+fn h1r_16_an_origin_that_answers_early_and_then_stops_reading_holds_nobody() {
+    let origin = deaf_origin(answer("early"));
+    let proxy = Proxy::start(&origin.address.to_string(), &["--between-bytes-timeout", "500ms"]);
+    let sockets = proxy.sockets();
+    let mut client = Conn::connect(proxy.address);
+    let count = Arc::new(AtomicU64::new(0));
+    let upload = upload_on(&client, &count);
+    assert_eq!(client.message(Role::Response).map(|answer| answer.content), Some(b"early".to_vec()));
+    assert!(client.rest().is_some(), "the client's connection ends");
+    upload.join().expect("it does not panic");
+    assert!(
+        poll(PATIENCE, || (proxy.sockets() <= sockets).then_some(())).is_some(),
+        "both connections are closed"
+    );
+}
+
 #[test]
 fn b_32_a_head_that_trickles_is_bounded_by_one_deadline() {
     let origin = Origin::echo();

@@ -189,6 +189,9 @@ impl Exchange {
     pub(crate) fn close(&self) {
         let Some(mut record) = self.record.borrow_mut().take() else { return };
         let lane = self.lane();
+        if record.end == End::Dropped && lane.is_cut() {
+            record.end = End::Drained;
+        }
         let (now, marks) = (lane.about_now(), self.marks.get());
         let handled = if marks.handled.is_zero() { marks.head } else { marks.handled };
         record.duration = now.saturating_sub(marks.head);

@@ -299,7 +299,7 @@ impl Start {
         lane.event(&Event::LaneStarted { lane: self.id, driver: running.clone() });
         let _ = started.send(Ok(running));
         let cut = serve_out(&mut runtime, &lane);
-        lane.flush();
+        runtime.block_on(lane.tear_down());
         lane.event(&Event::LaneEnded { lane: self.id, cut });
     }
 

@@ -224,6 +224,9 @@ async fn settle(connection: &Rc<Downstream>) -> After {
             connection.timer.clear();
             connection.timer.waits(cx);
             loop {
+                if connection.lane.has_spent(cx) {
+                    return Poll::Pending;
+                }
                 match connection.poll_content(cx) {
                     Poll::Ready(Ok(Pull::Piece(piece))) => {
                         left = left.saturating_sub(piece.len() as u64);

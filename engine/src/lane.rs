@@ -29,6 +29,10 @@ use std::{
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often collected records are handed on.
 const FLUSH: Duration = Duration::from_millis(100);
+/// Pieces of content that one connection may move before the others get a turn.
+const PIECES_PER_TURN: u32 = 16;
+/// How long connections that a drain cuts off have to end.
+const CUT: Duration = Duration::from_secs(1);
 /// Free heads, records and exchanges that a lane keeps.
 const KEPT_MAX: usize = 1024;
 /// Free buffers that a lane keeps although it has been idle: 256 KiB.
@@ -57,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) driver: Running,
     pub(crate) clock: Clock,
     looked: Cell<Option<Duration>>,
+    budget: Cell<u32>,
     /// The wall's time when the lane began, by the last look at both clocks.
     epoch: Cell<SystemTime>,
     pub(crate) wheel: Wheel,
@@ -66,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) drain: Cell<Drain>,
+    /// The drain is over: whatever is left ends now.
+    cut: Cell<bool>,
     connections: RefCell<Vec<Rc<Downstream>>>,
     pools: RefCell<Vec<Weak<UpstreamPool>>>,
     requests: RefCell<Vec<RequestHead>>,
@@ -98,6 +105,8 @@ impl Lane {
             id,
             driver,
             looked: Cell::new(None),
+            budget: Cell::new(PIECES_PER_TURN),
+            cut: Cell::new(false),
             epoch: Cell::new(clock.wall()),
             clock,
             wheel: Wheel::new(),
@@ -189,9 +198,25 @@ impl Lane {
         now
     }
 
-    /// A poll of a connection begins.
-    pub(crate) fn forget_time(&self) {
+    /// A poll of a connection begins: it has its own time, and a budget of its own.
+    pub(crate) fn begin_turn(&self) {
         self.0.looked.set(None);
+        self.0.budget.set(PIECES_PER_TURN);
+    }
+
+    /// Spends one piece of content of this turn's budget. When it is spent, the others come first: on epoll an
+    /// operation that is ready completes without yielding, so two fast peers could keep a lane for ever.
+    pub(crate) fn has_spent(&self, cx: &std::task::Context<'_>) -> bool {
+        match self.0.budget.get().checked_sub(1) {
+            Some(left) => {
+                self.0.budget.set(left);
+                false
+            }
+            None => {
+                self.0.bell.defer(cx);
+                true
+            }
+        }
     }
 
     /// The wall's time, at most a tick of the wheel off.
@@ -395,6 +420,31 @@ impl Lane {
             Poll::Pending
         })
         .await
+    }
+
+    /// Whether everything ends now.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.get()
+    }
+
+    /// Ends what is left, and lets go of everything, so that nothing of the lane outlives it.
+    pub(crate) async fn tear_down(&self) {
+        self.0.cut.set(true);
+        let due = self.now() + CUT;
+        while self.connections() > 0 && self.now() < due {
+            for connection in self.0.connections.borrow().iter() {
+                connection.timer.wake();
+            }
+            io::sleep(Duration::from_millis(1)).await;
+        }
+        for pool in self.0.pools.take().iter().filter_map(Weak::upgrade) {
+            pool.close();
+        }
+        self.0.metrics.forget();
+        self.flush();
+        self.0.sink.borrow_mut().take();
+        // The ring closes descriptors in the background: one more look at it.
+        io::sleep(Duration::from_millis(1)).await;
     }
 
     // ---- housekeeping ----

@@ -201,6 +201,11 @@ impl Metrics {
         counter
     }
 
+    /// Lets go of the clusters, which hold on to the lane.
+    pub(crate) fn forget(&self) {
+        self.clusters.borrow_mut().clear();
+    }
+
     pub(crate) fn watch(&self, cluster: Rc<dyn Endpoints>) {
         self.clusters.borrow_mut().push(cluster);
     }

@@ -137,6 +137,9 @@ impl Relay<'_> {
             if self.ended {
                 return self.poll_rest(cx);
             }
+            if self.exchange.lane().has_spent(cx) {
+                return Poll::Pending;
+            }
             match self.poll_piece(cx) {
                 Poll::Ready(Ok(Pull::Piece(mut piece))) => {
                     self.frame(&mut piece)?;

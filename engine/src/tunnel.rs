@@ -4,6 +4,7 @@ use crate::{
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Buffer, Connection, Received, Wait},
+    lane::Lane,
     metrics::Metric,
     upstream::Transfer,
     wheel::Tick,
@@ -29,10 +30,10 @@ pub(crate) async fn run(exchange: &Rc<Exchange>, transfer: &Transfer) -> Result<
     let result = poll_fn(|cx| {
         exchange.begin_wait(cx);
         let mut failed = None;
-        if let Poll::Ready(Err(error)) = up.poll(cx, &client.io, &upstream.io) {
+        if let Poll::Ready(Err(error)) = up.poll(cx, lane, &client.io, &upstream.io) {
             failed = Some(error);
         }
-        if let Poll::Ready(Err(error)) = down.poll(cx, &upstream.io, &client.io) {
+        if let Poll::Ready(Err(error)) = down.poll(cx, lane, &upstream.io, &client.io) {
             failed = Some(error);
         }
         if failed.is_some() || (up.ended && down.ended) {
@@ -92,9 +93,18 @@ struct Way {
 
 impl Way {
     /// Ready when this direction has ended, and everything in it has been delivered.
-    fn poll(&mut self, cx: &mut Context<'_>, from: &Connection, to: &Connection) -> Poll<io::Result<()>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        lane: &Lane,
+        from: &Connection,
+        to: &Connection,
+    ) -> Poll<io::Result<()>> {
         while !self.ended {
             ready!(to.poll_sent(cx))?;
+            if lane.has_spent(cx) {
+                return Poll::Pending;
+            }
             if let Some(first) = self.first.take() {
                 self.send(first, to);
                 continue;

@@ -123,6 +123,10 @@ where
                     }
                     self.due = self.connection.lane.after(self.connection.lane.0.config.timeouts.client_idle);
                     self.head_due = None;
+                    // Pipelined requests that are answered at once come out of one buffer.
+                    if self.connection.lane.has_spent(cx) {
+                        return Poll::Pending;
+                    }
                 }
             }
         }
@@ -139,7 +143,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Whatever is pinned in here is boxed.
         let this = self.get_mut();
-        this.connection.lane.forget_time();
+        this.connection.lane.begin_turn();
+        this.connection.timer.waits(cx);
+        if this.connection.lane.is_cut() {
+            return Poll::Ready(());
+        }
         // A handler's panic has been caught before; this is the engine's own, and costs one connection.
         match catch_unwind(AssertUnwindSafe(|| this.step(cx))) {
             Ok(poll) => poll,

@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     io::{self, Read, Write},
     sync::Arc,
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 /// The end that rings. It may be cloned and sent anywhere.
@@ -60,13 +60,18 @@ impl Bell {
             if std::mem::replace(&mut yielded, true) {
                 return Poll::Ready(());
             }
-            let mut yielding = self.yielding.borrow_mut();
-            if yielding.is_empty() {
-                let _ = (&self.file).write(&1u64.to_ne_bytes());
-            }
-            yielding.push(cx.waker().clone());
+            self.defer(cx);
             Poll::Pending
         })
         .await;
+    }
+
+    /// Polls the task again once the others have had a turn.
+    pub(crate) fn defer(&self, cx: &Context<'_>) {
+        let mut yielding = self.yielding.borrow_mut();
+        if yielding.is_empty() {
+            let _ = (&self.file).write(&1u64.to_ne_bytes());
+        }
+        yielding.push(cx.waker().clone());
     }
 }

@@ -195,6 +195,13 @@ impl UpstreamPool {
         swept
     }
 
+    /// Closes what is idle.
+    pub(crate) fn close(&self) {
+        for endpoint in &self.endpoints {
+            endpoint.idle.borrow_mut().clear();
+        }
+    }
+
     fn give_back(&self, endpoint: EndpointId, connection: Box<UpstreamConnection>) {
         let mut idle = self.endpoints[endpoint.index()].idle.borrow_mut();
         if idle.len() < IDLE_MAX && !self.lane.is_draining() {

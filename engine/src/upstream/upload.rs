@@ -311,7 +311,7 @@ impl Upload {
                 self.over = true;
                 return Poll::Ready(Ok(()));
             }
-            if self.is_held_back(cx, content, exchange) {
+            if self.is_held_back(cx, content, exchange) || lane.has_spent(cx) {
                 return Poll::Pending;
             }
             match content.poll_piece(cx, lane) {

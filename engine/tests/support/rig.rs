@@ -2,8 +2,8 @@
 
 use super::clock::{PATIENCE, poll};
 use corelane_engine::{
-    Attempt, Builder, Driver, End, Engine, Event, FnSink, Handle, Handler, Lane, Metric, Phases, Record, Request,
-    Response, Result, Snapshot,
+    Attempt, Builder, Driver, End, Engine, Event, FnSink, Handle, Handler, Lane, Metric, Phases, Record,
+    Request, Response, Result, Snapshot,
 };
 use std::{
     net::SocketAddr,
