@@ -98,7 +98,7 @@ fn b_25_h1q_32_nothing_spins_and_nothing_is_left_when_clients_leave() {
 #[test]
 fn b_30_h1r_17_an_early_answer_to_a_long_upload_arrives_whole_although_the_origin_closes() {
     const UPLOAD_BYTES: usize = 15 << 20;
-    for (reset, answer_len) in [(false, 100_000), (true, 10_000)] {
+    for (reset, answer_len) in [(false, 1_000_000), (false, 100_000), (true, 10_000)] {
         let content = (0..answer_len).map(|i| (i % 251) as u8).collect::<Vec<_>>();
         let early = answer(&content);
         let origin = Origin::start(move |mut conn, _| {
@@ -112,7 +112,7 @@ fn b_30_h1r_17_an_early_answer_to_a_long_upload_arrives_whole_although_the_origi
             conn.rest();
         });
         let proxy = Proxy::start(&origin.address.to_string(), &[]);
-        for round in 0..10 {
+        for round in 0..30 {
             let mut client = Conn::connect(proxy.address);
             let mut uploading = client.stream.try_clone().expect("a descriptor is left");
             let upload = std::thread::spawn(move || {
@@ -366,6 +366,43 @@ fn b_33_a_slow_origin_stops_the_client_and_costs_a_bounded_buffer() {
     client.stream.set_read_timeout(Some(PATIENCE * 4)).expect("a TCP socket");
     let answer = client.message(Role::Response).expect("the answer comes");
     assert_eq!(answer.content, CONTENT_BYTES.to_string().as_bytes());
+    let growth = proxy.memory_kib("VmHWM") - before;
+    assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
+}
+
+#[test]
+fn b_33_b_40_a_tunnel_whose_reader_is_slow_costs_a_bounded_buffer_each_way() {
+    const SWITCH: &str = "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    const BYTES: u64 = 64 * MIB;
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    let origin = Origin::start(move |mut conn, _| {
+        conn.message(Role::Request);
+        conn.stream.set_write_timeout(Some(PATIENCE * 4)).expect("a TCP socket");
+        conn.send(format!("HTTP/1.1 101 Switching Protocols\r\n{SWITCH}"));
+        let piece = vec![b'x'; 64 << 10];
+        while count.load(Ordering::SeqCst) < BYTES && conn.send(&piece) {
+            count.fetch_add(piece.len() as u64, Ordering::SeqCst);
+        }
+        // Then what comes the other way, until the client ends it.
+        let (bytes, end) = conn.rest().expect("it ends");
+        assert_eq!(end, End::Fin);
+        conn.send(format!("{:10}", bytes.len()));
+    });
+    let proxy = Proxy::start(&origin.address.to_string(), &[]);
+    let before = proxy.memory_kib("VmHWM");
+    let mut client = Conn::connect(proxy.address);
+    client.send(format!("GET /chat HTTP/1.1\r\nHost: a\r\n{SWITCH}"));
+    assert_eq!(client.message(Role::Response).and_then(|answer| answer.status()), Some(101));
+    let ahead = wait_until_still(&sent);
+    assert!(ahead < BYTES, "all of it was taken, and nobody reads");
+    let mut buffer = vec![0; BYTES as usize];
+    let begun = client.take(&mut buffer);
+    client.stream.read_exact(&mut buffer[begun..]).expect("all of it comes");
+    assert!(buffer.iter().all(|byte| *byte == b'x'));
+    client.send(vec![b'y'; 3_000_000]);
+    client.fin();
+    assert_eq!(client.rest(), Some((b"   3000000".to_vec(), End::Fin)));
     let growth = proxy.memory_kib("VmHWM") - before;
     assert!(growth < GROWTH_KIB_MAX, "{growth} KiB");
 }

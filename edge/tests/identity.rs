@@ -187,11 +187,11 @@ fn answer_to(conn: &mut Conn, asked: &Asked) -> Option<Message> {
     }
 }
 
-fn everybody_gets_their_own(driver: &str) {
+fn everybody_gets_their_own(flags: &[&str]) {
     let origin = Origin::start(|conn, _| {
         let _ = serve(conn);
     });
-    let mut proxy = Proxy::start(&origin.address.to_string(), &["--driver", driver]);
+    let mut proxy = Proxy::start(&origin.address.to_string(), flags);
     let answered = std::thread::scope(|scope| {
         let address = proxy.address;
         let clients = (0..CLIENTS).map(|seed| scope.spawn(move || client(address, seed)));
@@ -204,10 +204,15 @@ fn everybody_gets_their_own(driver: &str) {
 
 #[test]
 fn h1r_05_h1r_18_b_09_everybody_gets_their_own_answer() {
-    everybody_gets_their_own("auto");
+    everybody_gets_their_own(&[]);
 }
 
 #[test]
 fn h1r_05_h1r_18_b_09_everybody_gets_their_own_answer_on_epoll() {
-    everybody_gets_their_own("epoll");
+    everybody_gets_their_own(&["--driver", "epoll"]);
+}
+
+#[test]
+fn h1r_05_h1r_18_b_09_everybody_gets_their_own_answer_from_two_lanes() {
+    everybody_gets_their_own(&["--lanes", "2"]);
 }

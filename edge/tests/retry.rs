@@ -193,6 +193,69 @@ fn up_03_nor_once_an_interim_response_has_come() {
 }
 
 #[test]
+fn up_15_b_20_what_happened_to_an_idle_connection_is_known_before_it_is_used() {
+    for says in ["", "x", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"] {
+        let (sender, gone) = channel();
+        // Each other connection goes bad when it is idle; those between are not kept.
+        let origin = Origin::start(move |mut conn, number| {
+            conn.message(Role::Request);
+            let close = if number % 2 == 0 { "" } else { "Connection: close\r\n" };
+            conn.send(format!("HTTP/1.1 200 OK\r\n{close}Content-Length: 4\r\n\r\n{number:4}"));
+            if number % 2 == 0 {
+                // The answer has been read when the next request is due: nothing else tells it from what follows.
+                sender.send(conn).expect("the test goes on with it");
+            }
+        });
+        let proxy = Proxy::start(&origin.address.to_string(), &[]);
+        for round in 0..20 {
+            // A POST could not be tried again.
+            let first = ask(proxy.address, request("POST", b"one"));
+            assert_eq!(first.content, format!("{:4}", 2 * round).as_bytes(), "{says:?}");
+            let mut idle = gone.recv_timeout(PATIENCE).expect("it has answered");
+            if says.is_empty() {
+                idle.fin()
+            } else {
+                assert!(idle.send(says))
+            }
+            let second = ask(proxy.address, request("POST", b"two"));
+            assert_eq!(second.content, format!("{:4}", 2 * round + 1).as_bytes(), "{says:?}, round {round}");
+            assert_eq!(
+                idle.rest().map(|(bytes, _)| bytes),
+                Some(vec![]),
+                "it is closed, and nothing came on it"
+            );
+        }
+    }
+}
+
+#[test]
+fn up_03_h1q_40_a_request_that_waits_for_a_100_is_retried_before_its_content_was_sent() {
+    let (sender, seen) = channel();
+    let origin = Origin::start(move |mut conn, number| {
+        if number == 0 {
+            conn.message(Role::Request);
+            conn.send(answer("0"));
+            let stale = conn.head(Role::Request).expect("the connection is reused");
+            assert_eq!(stale.content, b"");
+            return conn.reset();
+        }
+        conn.head(Role::Request);
+        conn.send("HTTP/1.1 100 Continue\r\n\r\n");
+        sender.send(conn.message(Role::Request)).expect("the test looks at it");
+        conn.send(answer("1"));
+    });
+    let proxy = Proxy::start(&origin.address.to_string(), &[]);
+    assert_eq!(get(proxy.address, "/first").content, b"0");
+    let mut client = Conn::connect(proxy.address);
+    client.send("PUT /second HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.message(Role::Response).and_then(|answer| answer.status()), Some(100));
+    client.send("hello");
+    assert_eq!(client.message(Role::Response).map(|answer| answer.content), Some(b"1".to_vec()));
+    let request = seen.recv_timeout(PATIENCE).expect("it came").expect("it was complete");
+    assert_eq!(request.content, b"hello");
+}
+
+#[test]
 fn up_03_the_second_attempt_is_the_last() {
     let stale = Stale::with(Fault::Reset, true);
     assert_eq!(refused(&stale.proxy, request("GET", b"")), 502);

@@ -3,7 +3,7 @@
 use crate::{
     content::Pull,
     context::Exchange,
-    error::{Error, ErrorKind, Result, Side, Stage},
+    error::{Error, Result, Side, Stage},
     io::{Buffer, Buffers},
     message::UpstreamInfo,
     upstream::Transfer,
@@ -167,23 +167,17 @@ pub(crate) fn poll_client(cx: &mut Context<'_>, exchange: &Exchange) -> Poll<Res
     }
     let sent =
         connection.io.poll_sent(cx).map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
-    if sent.is_pending() {
-        return wait_for_client(exchange);
-    }
-    match connection.poll_content(cx) {
-        Poll::Pending => wait_for_client(exchange),
-        ready => {
-            exchange.content_came();
-            ready
+    let pull = if sent.is_ready() { connection.poll_content(cx)? } else { Poll::Pending };
+    match pull {
+        Poll::Ready(pull) => {
+            exchange.content_came(if let Pull::Piece(piece) = &pull { piece.len() } else { 0 });
+            Poll::Ready(Ok(pull))
+        }
+        Poll::Pending => {
+            exchange.content_waits()?;
+            Poll::Pending
         }
     }
-}
-
-fn wait_for_client(exchange: &Exchange) -> Poll<Result<Pull>> {
-    if exchange.expired(exchange.content_due()) {
-        return Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Timeout)));
-    }
-    Poll::Pending
 }
 
 /// A piece of content: a slice of one of the lane's buffers, which goes back when this is dropped.

@@ -2,9 +2,10 @@
 
 use crate::{
     downstream::Downstream,
-    error::Error,
+    error::{Error, Result},
     lane::Lane,
     metrics::Metric,
+    pace::Pace,
     record::{End, Record},
     wheel::Tick,
 };
@@ -32,8 +33,10 @@ pub(crate) struct Exchange {
     connection: Option<Rc<Downstream>>,
     record: RefCell<Option<Box<Record>>>,
     marks: Cell<Marks>,
-    /// When the wait for the next piece of the request's content ends.
-    content_due: Cell<Option<Tick>>,
+    /// How the content of the request comes.
+    pace: RefCell<Pace>,
+    /// When the whole exchange must be over.
+    due: Cell<Option<Tick>>,
     /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
     expects: Cell<bool>,
 }
@@ -51,7 +54,8 @@ impl Exchange {
             connection: Some(connection.clone()),
             record: RefCell::new(Some(record)),
             marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
-            content_due: Cell::new(None),
+            pace: RefCell::default(),
+            due: Cell::new(lane.0.config.timeouts.request.map(|timeout| lane.after(timeout))),
             expects: Cell::new(false),
         };
         match lane.take_exchange() {
@@ -103,17 +107,34 @@ impl Exchange {
         self.lane().0.wheel.expired(&self.connection().timer, due)
     }
 
-    /// When the wait for the next piece of the request's content ends.
-    pub(crate) fn content_due(&self) -> Tick {
-        let due = self.content_due.get();
-        let due = due.unwrap_or_else(|| self.lane().after(self.lane().0.config.timeouts.between_bytes));
-        self.content_due.set(Some(due));
-        due
+    /// A piece of the request's content has come.
+    pub(crate) fn content_came(&self, bytes: usize) {
+        self.pace.borrow_mut().came(bytes, self.lane());
     }
 
-    /// A piece of the request's content has come.
-    pub(crate) fn content_came(&self) {
-        self.content_due.set(None);
+    /// Nothing of the request's content has come: an error if that lasts too long. The minimum rate holds for content
+    /// of known length, and until the response begins.
+    pub(crate) fn content_waits(&self) -> Result<()> {
+        let connection = self.connection();
+        let rated = connection.has_known_length() && !self.has_answer() && !connection.response_begun();
+        let due = self.pace.borrow_mut().wait(self.lane(), rated)?;
+        self.expired(due);
+        Ok(())
+    }
+
+    /// Whether an origin has begun to answer.
+    fn has_answer(&self) -> bool {
+        self.marks.get().answered.is_some()
+    }
+
+    /// Whether the exchange has taken longer than it may as a whole. It is said once: the answer that says so to the
+    /// client has its own time.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let overdue = self.due.get().is_some_and(|due| self.expired(due));
+        if overdue {
+            self.due.set(None);
+        }
+        overdue
     }
 
     /// Writes into the record, unless it has been closed.
@@ -146,6 +167,13 @@ impl Exchange {
         self.mark(|marks, now| {
             marks.upstream.get_or_insert(now);
         });
+    }
+
+    /// The handler has answered. If it asked no upstream, it may have computed all the while.
+    pub(crate) fn mark_answered_locally(&self) {
+        if self.marks.get().upstream.is_none() {
+            self.lane().look();
+        }
     }
 
     /// An upstream connection was made in so much time.
@@ -202,7 +230,7 @@ impl Exchange {
             record.phases.wait = answered.saturating_sub(sent);
             record.phases.transfer = now.saturating_sub(answered);
         }
-        record.request_bytes = self.connection().content_bytes();
+        record.request_bytes += self.connection().content_bytes();
         lane.0.metrics.sub(Metric::RequestsOpen);
         lane.close_record(record);
     }

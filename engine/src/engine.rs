@@ -312,7 +312,10 @@ impl Start {
         lane.spawn_forever(move || obey(commanded.clone(), inbox.clone()));
         for Socket(socket, address, serve) in self.sockets.drain(..) {
             let listener = Listener::new(&socket).map_err(|error| StartError::Bind { address, error })?;
-            serve(&lane, listener, address).map_err(|error| StartError::Handler(error.to_string()))?;
+            // A factory that panics, such as over a name that cannot be found, says why.
+            let made = catch_unwind(AssertUnwindSafe(|| serve(&lane, listener, address)));
+            made.map_err(|payload| StartError::Handler(panic_message(&*payload)))?
+                .map_err(|error| StartError::Handler(error.to_string()))?;
             lane.0.sockets.borrow_mut().push(socket);
         }
         Ok(lane)

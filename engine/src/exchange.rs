@@ -135,23 +135,21 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
     };
     exchange.set_expects(head.expects_continue);
     let request = Request { head, body: Body(source), exchange: exchange.clone() };
-    let lane = exchange.lane();
-    let due = lane.0.config.timeouts.request.map(|timeout| lane.after(timeout));
     let mut handling = pin!(caught(handler.handle(request)));
     poll_fn(|cx| {
         if let Poll::Ready(error) = connection.watch(cx) {
             return Poll::Ready(Err(error));
         }
         match handling.as_mut().poll(cx) {
-            Poll::Ready(Ok(result)) => return Poll::Ready(result),
+            Poll::Ready(Ok(result)) => {
+                exchange.mark_answered_locally();
+                return Poll::Ready(result);
+            }
             Poll::Ready(Err(message)) => return Poll::Ready(Err(panicked(exchange, message))),
             Poll::Pending => {}
         }
-        if let Some(due) = due {
-            connection.timer.waits(cx);
-            if exchange.expired(due) {
-                return Poll::Ready(Err(Error::new(Side::Upstream, Stage::Wait, ErrorKind::Timeout)));
-            }
+        if exchange.is_overdue() {
+            return Poll::Ready(Err(Error::new(Side::Upstream, Stage::Wait, ErrorKind::Timeout)));
         }
         Poll::Pending
     })

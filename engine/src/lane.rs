@@ -5,7 +5,7 @@ use crate::{
     context::Exchange,
     downstream::Downstream,
     io::{self, Buffers, Pumps, bell::Bell, clock::Clock, driver::Running},
-    metrics::{Counter, Metric, Metrics, Snapshot},
+    metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
     record::Record,
     sink::{Event, Sink},
     upstream::{Cluster, Upstream, UpstreamPool},
@@ -51,6 +51,18 @@ pub(crate) enum Drain {
     Now,
 }
 
+impl Drain {
+    /// This one, or `other` if that is over sooner: no drain puts another off.
+    fn hastened(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, other) | (Self::Patiently, other @ (Self::Until(_) | Self::Now)) => other,
+            (Self::Until(mine), Self::Until(theirs)) => Self::Until(mine.min(theirs)),
+            (Self::Until(_), Self::Now) => Self::Now,
+            (mine, _) => mine,
+        }
+    }
+}
+
 /// A lane, as a handler sees it. Cheap to clone; never leaves its thread.
 #[derive(Clone)]
 pub struct Lane(pub(crate) Rc<Inner>);
@@ -86,6 +98,8 @@ pub(crate) struct Inner {
     finished: RefCell<Option<Waker>>,
     /// Listening sockets, open as long as the lane serves.
     pub(crate) sockets: RefCell<Vec<TcpListener>>,
+    /// Whom to wake when the lane ends: one place for each task that it runs.
+    tasks: RefCell<Vec<Option<Option<Waker>>>>,
     /// Those who accept connections, to be told when a drain begins.
     serving: RefCell<Vec<Waker>>,
     buffers_taken_back: Cell<bool>,
@@ -127,6 +141,7 @@ impl Lane {
             date: RefCell::default(),
             finished: RefCell::new(None),
             sockets: RefCell::default(),
+            tasks: RefCell::default(),
             serving: RefCell::default(),
             buffers_taken_back: Cell::new(false),
             config,
@@ -138,12 +153,28 @@ impl Lane {
         self.0.id
     }
 
-    /// This lane's own way to a cluster: its picker, its pools.
+    /// This lane's own way to a cluster: its picker, its pools. Who asks for the same cluster (name, endpoints, weights
+    /// and policy) gets the same pools, be it another listener or the next generation of a handler.
+    ///
+    /// # Panics
+    /// If the cluster has not been [resolved](Cluster::resolve) and cannot be.
     pub fn upstream(&self, cluster: &Cluster) -> Upstream {
-        let upstream = Upstream::new(self, cluster);
-        self.0.pools.borrow_mut().push(Rc::downgrade(upstream.pool()));
-        self.0.metrics.watch(upstream.pool().clone());
-        upstream
+        let resolved;
+        let cluster = if cluster.is_resolved() {
+            cluster
+        } else {
+            resolved = cluster.clone().resolve().unwrap_or_else(|error| panic!("{error}"));
+            &resolved
+        };
+        let mut pools = self.0.pools.borrow_mut();
+        if let Some(pool) = pools.iter().filter_map(Weak::upgrade).find(|pool| pool.is_of(cluster)) {
+            return Upstream::new(self, pool);
+        }
+        let pool = UpstreamPool::new(self, cluster);
+        pools.push(Rc::downgrade(&pool));
+        let endpoints: Rc<dyn Endpoints> = pool.clone();
+        self.0.metrics.watch(Rc::downgrade(&endpoints));
+        Upstream::new(self, pool)
     }
 
     /// A counter of the handler's own: lanes that ask for the same name are merged on `/metrics`.
@@ -155,24 +186,46 @@ impl Lane {
 
     /// Runs `task` beside the requests, until it ends or the lane does. A panic in it ends it alone.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.spawn_again_if(task, false, || std::future::ready(()));
+    }
+
+    /// Runs a task of the lane's own, which never ends: after a panic it begins again.
+    pub(crate) fn spawn_forever<T: Future<Output = ()> + 'static>(&self, task: impl Fn() -> T + 'static) {
+        self.spawn_again_if(task(), true, task);
+    }
+
+    fn spawn_again_if<T: Future<Output = ()>>(
+        &self,
+        first: impl Future<Output = ()> + 'static,
+        again: bool,
+        next: impl Fn() -> T + 'static,
+    ) {
         let lane = self.clone();
         io::spawn(async move {
-            if let Err(message) = caught(task).await {
+            let mut ended = lane.until_cut(caught(first)).await;
+            while let Some(Err(message)) = ended {
                 lane.0.metrics.count(Metric::EnginePanics);
                 lane.event(&Event::LanePanicked { lane: lane.id(), message });
+                if !again {
+                    return;
+                }
+                ended = lane.until_cut(caught(next())).await;
             }
         });
     }
 
-    /// Runs a task of the lane's own, which never ends: after a panic it begins again.
-    pub(crate) fn spawn_forever<T: Future<Output = ()>>(&self, task: impl Fn() -> T + 'static) {
-        let lane = self.clone();
-        io::spawn(async move {
-            while let Err(message) = caught(task()).await {
-                lane.0.metrics.count(Metric::EnginePanics);
-                lane.event(&Event::LanePanicked { lane: lane.id(), message });
+    /// Polls `task` until it ends, or drops it when the lane ends: the runtime itself would keep it for ever.
+    async fn until_cut<T>(&self, task: impl Future<Output = T>) -> Option<T> {
+        let place = Place::take(self);
+        let mut task = pin!(task);
+        poll_fn(|cx| {
+            if self.is_cut() {
+                return Poll::Ready(None);
             }
-        });
+            place.waits(cx);
+            task.as_mut().poll(cx).map(Some)
+        })
+        .await
     }
 
     /// Waits at least so long.
@@ -369,7 +422,7 @@ impl Lane {
         if !self.is_draining() {
             self.event(&Event::Draining { lane: self.id(), connections: self.connections() as u64 });
         }
-        self.0.drain.set(drain);
+        self.0.drain.set(self.0.drain.get().hastened(drain));
         // What waits in their queues is still accepted by those who are woken now, who have duplicates.
         self.0.sockets.take();
         for waker in self.0.serving.take() {
@@ -431,20 +484,26 @@ impl Lane {
     pub(crate) async fn tear_down(&self) {
         self.0.cut.set(true);
         let due = self.now() + CUT;
-        while self.connections() > 0 && self.now() < due {
-            for connection in self.0.connections.borrow().iter() {
-                connection.timer.wake();
-            }
+        while self.wake_all() && self.now() < due {
             io::sleep(Duration::from_millis(1)).await;
         }
         for pool in self.0.pools.take().iter().filter_map(Weak::upgrade) {
             pool.close();
         }
-        self.0.metrics.forget();
         self.flush();
         self.0.sink.borrow_mut().take();
         // The ring closes descriptors in the background: one more look at it.
         io::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Wakes whatever is left on the lane; `false` if nothing is.
+    fn wake_all(&self) -> bool {
+        for connection in self.0.connections.borrow().iter() {
+            connection.timer.wake();
+        }
+        let tasks = self.0.tasks.borrow();
+        tasks.iter().flatten().flatten().for_each(Waker::wake_by_ref);
+        self.connections() > 0 || tasks.iter().any(Option::is_some)
     }
 
     // ---- housekeeping ----
@@ -520,6 +579,40 @@ impl Lane {
             self.0.pumps.shrink();
             crate::sys::release_free_memory();
         }
+    }
+}
+
+/// A task's place in the lane's list of those that it runs.
+struct Place<'a> {
+    lane: &'a Lane,
+    index: usize,
+}
+
+impl<'a> Place<'a> {
+    fn take(lane: &'a Lane) -> Self {
+        let mut tasks = lane.0.tasks.borrow_mut();
+        let index = tasks.iter().position(Option::is_none).unwrap_or(tasks.len());
+        if index == tasks.len() {
+            tasks.push(None);
+        }
+        tasks[index] = Some(None);
+        Self { lane, index }
+    }
+
+    fn waits(&self, cx: &std::task::Context<'_>) {
+        let place = &mut self.lane.0.tasks.borrow_mut()[self.index];
+        if !place
+            .as_ref()
+            .is_some_and(|waker| waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())))
+        {
+            *place = Some(Some(cx.waker().clone()));
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.lane.0.tasks.borrow_mut()[self.index] = None;
     }
 }
 

@@ -68,6 +68,7 @@ mod lane;
 mod listener;
 mod message;
 mod metrics;
+mod pace;
 mod record;
 mod relay;
 mod sink;

@@ -9,7 +9,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
 
@@ -151,7 +151,7 @@ pub(crate) struct Metrics {
     ends: [Cell<u64>; End::ALL.len()],
     histograms: RefCell<Vec<Histogram<u64>>>,
     counters: RefCell<BTreeMap<String, Counter>>,
-    clusters: RefCell<Vec<Rc<dyn Endpoints>>>,
+    clusters: RefCell<Vec<Weak<dyn Endpoints>>>,
 }
 
 impl Metrics {
@@ -201,13 +201,11 @@ impl Metrics {
         counter
     }
 
-    /// Lets go of the clusters, which hold on to the lane.
-    pub(crate) fn forget(&self) {
-        self.clusters.borrow_mut().clear();
-    }
-
-    pub(crate) fn watch(&self, cluster: Rc<dyn Endpoints>) {
-        self.clusters.borrow_mut().push(cluster);
+    /// Shows a cluster's endpoints as long as somebody uses it.
+    pub(crate) fn watch(&self, cluster: Weak<dyn Endpoints>) {
+        let mut clusters = self.clusters.borrow_mut();
+        clusters.retain(|cluster| cluster.strong_count() > 0);
+        clusters.push(cluster);
     }
 
     pub(crate) fn record(&self, record: &Record) {
@@ -242,7 +240,7 @@ impl Metrics {
 
     pub(crate) fn snapshot(&self, lane: usize, driver: &Running) -> Snapshot {
         let mut clusters: BTreeMap<String, Vec<EndpointStats>> = BTreeMap::new();
-        for cluster in self.clusters.borrow().iter() {
+        for cluster in self.clusters.borrow().iter().filter_map(Weak::upgrade) {
             clusters.entry(cluster.name().to_owned()).or_default().extend(cluster.stats());
         }
         Snapshot {

@@ -8,10 +8,11 @@ use crate::{
     error::{Error, ErrorKind, Result, Side, Stage},
     io::Buffer,
     message::Response,
+    pace::Outflow,
     upstream::Transfer,
-    wheel::Tick,
 };
-use corelane_codec::ResponseHead;
+use corelane_codec::{Fields, ResponseHead};
+use http::StatusCode;
 use std::{
     future::poll_fn,
     rc::Rc,
@@ -25,16 +26,22 @@ const SLICE_BYTES: usize = 32 << 10;
 pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Option<Transfer>> {
     let Response { head, body } = response;
     let connection = exchange.connection();
-    let was_held = matches!(&body.0, Source::Upstream(transfer) if transfer.was_held());
-    if was_held || (exchange.take_expects() && !matches!(body.0, Source::Client(..))) {
+    let expects = exchange.take_expects();
+    if expects && matches!(body.0, Source::Client(..)) && !connection.has_input() {
+        // The content is to come back as the answer: the client has to be asked for it before the answer begins.
+        connection.begin_interim(StatusCode::CONTINUE, &Fields::new());
+    } else if expects || matches!(&body.0, Source::Upstream(transfer) if transfer.was_held()) {
         // The client was never asked for its content and may or may not send it: nobody could tell it from a request.
+        connection.close_after();
+    }
+    if exchange.lane().is_draining() {
         connection.close_after();
     }
     // An interim response may still be on its way.
     let informed = poll_fn(|cx| connection.io.poll_sent(cx)).await;
     informed.map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
     let mut relay =
-        Relay { exchange, source: body.0, ended: false, client_gone: false, send_due: None, sent_bytes: 0 };
+        Relay { exchange, source: body.0, ended: false, client_gone: false, outflow: Outflow::default() };
     relay.begin(head)?;
     poll_fn(|cx| relay.poll(cx)).await?;
     match relay.source {
@@ -49,9 +56,7 @@ struct Relay<'a> {
     /// The last byte of the response has been given to the connection.
     ended: bool,
     client_gone: bool,
-    /// When the send under way must have made progress.
-    send_due: Option<Tick>,
-    sent_bytes: u64,
+    outflow: Outflow,
 }
 
 impl Relay<'_> {
@@ -116,6 +121,9 @@ impl Relay<'_> {
         {
             return Poll::Ready(Err(error));
         }
+        if self.exchange.is_overdue() {
+            return Poll::Ready(Err(Error::new(Side::Upstream, Stage::Transfer, ErrorKind::Timeout)));
+        }
         loop {
             if let Source::Upstream(transfer) = &mut self.source
                 && !connection.has_switched()
@@ -128,7 +136,7 @@ impl Relay<'_> {
                 }
             }
             match connection.io.poll_sent(cx) {
-                Poll::Ready(Ok(())) => self.send_due = None,
+                Poll::Ready(Ok(())) => self.outflow.done(),
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(Error::io(Side::Downstream, Stage::Transfer, &error)));
                 }
@@ -180,15 +188,13 @@ impl Relay<'_> {
         {
             transfer.prefetch(cx);
         }
-        let sent = connection.io.sent_bytes();
-        if sent != self.sent_bytes {
-            (self.sent_bytes, self.send_due) = (sent, None);
+        match self.outflow.wait(&connection.io, lane) {
+            Some(due) => {
+                self.exchange.expired(due);
+                Poll::Pending
+            }
+            None => Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Timeout))),
         }
-        let due = *self.send_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
-        if self.exchange.expired(due) {
-            return Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Timeout)));
-        }
-        Poll::Pending
     }
 
     fn piece_in_hand(&mut self) -> Result<Option<Pull>> {

@@ -70,19 +70,21 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
-/// Makes the coming close a reset, which tells the peer that what it got is not the whole.
-pub(crate) fn reset_on_close(fd: RawFd) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    // SAFETY: the pointer is to a live `linger` and the length is its size; the caller keeps `fd` open.
-    unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as libc::socklen_t,
-        );
-    }
+/// Breaks a connection off with a reset, at once, which tells the peer that what it got is not the whole.
+pub(crate) fn reset(fd: RawFd) {
+    // SAFETY: an all-zero `sockaddr` is a valid value; its family is AF_UNSPEC, which dissolves a connection
+    // (connect(2)).
+    let nowhere: libc::sockaddr = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live `sockaddr` and the length is its size; the caller keeps `fd` open.
+    unsafe { libc::connect(fd, &raw const nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) };
+}
+
+/// Bytes that the kernel has taken for a peer and that the peer has not acknowledged.
+pub(crate) fn queued_bytes(fd: RawFd) -> u64 {
+    let mut queued: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ (SIOCOUTQ, see tcp(7)) writes an int through the pointer; the caller keeps `fd` open.
+    unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut queued) };
+    u64::try_from(queued).unwrap_or(0)
 }
 
 /// The error that a socket has pending (`SO_ERROR`): the outcome of a connect in the background.

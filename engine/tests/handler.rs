@@ -2,9 +2,7 @@
 
 mod support;
 
-use corelane_engine::{
-    Driver, End, Error, Event, Lane, Metric, Request, Response, Result, StatusCode,
-};
+use corelane_engine::{Driver, End, Error, Event, Lane, Metric, Request, Response, Result, StatusCode};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -16,7 +14,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    clock::{now, timed},
+    clock::{now, timed, until},
     peer::Peer,
     rig::{Fun, Rig, on_both},
 };
@@ -310,14 +308,14 @@ fn a_handler_is_dropped_when_its_client_resets() {
         });
         let mut client = Peer::connect(rig.address());
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        support::clock::until("it is handled", || rig.value(Metric::RequestsOpen) == 1);
+        until("it is handled", || rig.value(Metric::RequestsOpen) == 1);
         assert!(!seen.load(Ordering::SeqCst));
         let left = now();
         client.reset();
         let record = rig.record();
         assert!(now().duration_since(left) < Duration::from_secs(1));
         assert_eq!((record.end, record.status), (End::ClientClosed, 0));
-        support::clock::until("it is dropped", || seen.load(Ordering::SeqCst));
+        until("it is dropped", || seen.load(Ordering::SeqCst));
         assert_eq!(rig.value(Metric::RequestsOpen), 0);
     });
 }
@@ -343,5 +341,72 @@ fn a_busy_handler_yields_to_the_others() {
         assert!(took < Duration::from_secs(2), "{took:?}");
         opened.store(true, Ordering::SeqCst);
         assert_eq!(busy.message().status(), 200);
+    });
+}
+
+#[test]
+fn a_panic_while_a_handler_is_dropped_costs_one_connection() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |_| {
+            Ok(Fun(async |request: Request| {
+                if request.path() == "/" {
+                    return text("fine\n");
+                }
+                let _panics = Panics;
+                std::future::pending().await
+            }))
+        });
+        let mut other = Peer::connect(rig.address());
+        assert_eq!(other.get("/").status(), 200);
+        rig.record();
+        for count in 1..=3 {
+            let mut client = Peer::connect(rig.address());
+            client.send("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n");
+            until("it is handled", || rig.value(Metric::RequestsOpen) == 1);
+            client.reset();
+            let record = rig.record();
+            assert_eq!((record.target.as_str(), record.status), ("/waits", 0));
+            until("it is counted", || rig.value(Metric::EnginePanics) == count);
+            assert_eq!(other.get("/").status(), 200);
+            rig.record();
+        }
+        rig.event(|event| matches!(event, Event::LanePanicked { lane: 0, .. }).then_some(()));
+        let snapshot = rig.snapshot();
+        assert_eq!((snapshot.value(Metric::RequestsOpen), snapshot.value(Metric::ConnectionsOpen)), (0, 1));
+    });
+}
+
+#[test]
+fn a_task_beside_the_requests_panics_alone() {
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |lane| {
+            let beside = lane.clone();
+            Ok(Fun(async move |request: Request| {
+                if request.path() == "/spawn" {
+                    let lane = beside.clone();
+                    beside.spawn(async move {
+                        lane.sleep(Duration::from_millis(1)).await;
+                        panic!("beside the requests");
+                    });
+                }
+                text("fine\n")
+            }))
+        });
+        let mut client = Peer::connect(rig.address());
+        assert_eq!(client.get("/spawn").status(), 200);
+        let said = rig.event(|event| match event {
+            Event::LanePanicked { lane: 0, message } => Some(message.clone()),
+            _ => None,
+        });
+        assert_eq!(said, "beside the requests");
+        assert_eq!(rig.value(Metric::EnginePanics), 1);
+        assert_eq!(client.get("/").status(), 200);
+        assert_eq!(rig.value(Metric::Panics), 0);
     });
 }

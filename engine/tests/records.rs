@@ -101,10 +101,14 @@ fn every_exchange_ends_in_exactly_one_record() {
                 End::ClientProtocol,
                 414,
             ),
-            (one(&rig, &get("/endless"), |mut client| {
-                client.head();
-                client.reset();
-            }), End::ClientClosed, 200),
+            (
+                one(&rig, &get("/endless"), |mut client| {
+                    client.head();
+                    client.reset();
+                }),
+                End::ClientClosed,
+                200,
+            ),
         ];
         for (number, (seen, end, status)) in table.iter().enumerate() {
             let status_is_right = seen.status == *status || (*status == 0 && *end == End::ClientClosed);
@@ -293,7 +297,8 @@ fn counters_of_all_lanes_are_one() {
     on_both(|driver| {
         let builder = Engine::builder().driver(driver).lanes(2);
         let rig = Rig::start(builder.serve("127.0.0.1:0", |lane| {
-            let (mine, shared) = (lane.counter(&format!("lane_{}_total", lane.id())), lane.counter("shared_total"));
+            let (mine, shared) =
+                (lane.counter(&format!("lane_{}_total", lane.id())), lane.counter("shared_total"));
             let again = lane.counter("shared_total");
             Ok(Fun(async move |_| {
                 mine.add(1);

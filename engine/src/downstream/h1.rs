@@ -163,6 +163,10 @@ where
 
 impl<F, S> Drop for Task<F, S> {
     fn drop(&mut self) {
+        if matches!(self.phase, Phase::Exchange(_)) {
+            // Dropped in the middle: the client must be able to tell.
+            self.connection.cut_short();
+        }
         self.connection.lane.unregister(&self.connection);
     }
 }

@@ -347,6 +347,11 @@ impl Downstream {
         self.content_bytes.get()
     }
 
+    /// Whether the length of the request's content is known beforehand.
+    pub(crate) fn has_known_length(&self) -> bool {
+        matches!(self.codec.borrow().content(), Length::Known(_))
+    }
+
     pub(crate) fn request_ended(&self) -> bool {
         self.codec.borrow().request_ended()
     }

@@ -289,10 +289,14 @@ impl Connection {
         sys::shutdown(self.fd, how);
     }
 
-    /// The peer is to see that what it got is not the whole: the close will be a reset.
+    /// The peer is to see that what it got is not the whole: a reset, at once.
     pub(crate) fn abort(&self) {
-        sys::reset_on_close(self.fd);
-        sys::shutdown(self.fd, Shutdown::Both);
+        sys::reset(self.fd);
+    }
+
+    /// Bytes that the kernel has taken and the peer has not acknowledged.
+    pub(crate) fn queued_bytes(&self) -> u64 {
+        sys::queued_bytes(self.fd)
     }
 
     /// Whether a receive is under way, or its outcome waits.

@@ -59,7 +59,6 @@ pub(crate) async fn run(
             exchange.mark_answered();
             let status = wait.head.status.as_u16();
             exchange.record(|record| record.attempt_ended(AttemptOutcome::Status(status)));
-            wait.upload.answered = true;
             let transfer = Transfer {
                 lease: Some(lease),
                 upload: wait.upload,

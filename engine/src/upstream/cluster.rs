@@ -8,7 +8,7 @@ use std::{
 
 /// A group of endpoints that serve the same thing. It is a recipe: plain data that is sent to every lane, where
 /// [`Lane::upstream`](crate::Lane::upstream) makes a picker and a pool of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     name: String,
     policy: Policy,

@@ -43,12 +43,8 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Self {
-        Self { lane: lane.clone(), pool: UpstreamPool::new(lane, cluster) }
-    }
-
-    pub(crate) fn pool(&self) -> &Rc<UpstreamPool> {
-        &self.pool
+    pub(crate) fn new(lane: &Lane, pool: Rc<UpstreamPool>) -> Self {
+        Self { lane: lane.clone(), pool }
     }
 
     /// Sends the request to an endpoint and gives its answer; tries again where that is safe.

@@ -38,7 +38,7 @@ struct Endpoint {
 /// A cluster, as one lane sees it.
 pub(crate) struct UpstreamPool {
     lane: Lane,
-    name: String,
+    cluster: Cluster,
     endpoints: Vec<Endpoint>,
     picker: RefCell<Picker>,
 }
@@ -50,11 +50,8 @@ pub(crate) struct Swept {
 }
 
 impl UpstreamPool {
+    /// A pool for a cluster that has been resolved.
     pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Rc<Self> {
-        let cluster = match cluster.is_resolved() {
-            true => cluster.clone(),
-            false => cluster.clone().resolve().unwrap_or_else(|error| panic!("{error}")),
-        };
         let endpoint = |address: &SocketAddr| Endpoint {
             address: *address,
             idle: RefCell::default(),
@@ -65,14 +62,19 @@ impl UpstreamPool {
         let picker = Picker::new(cluster.policy(), cluster.as_weights(), crate::sys::random());
         Rc::new(Self {
             lane: lane.clone(),
-            name: cluster.as_name().to_owned(),
+            cluster: cluster.clone(),
             endpoints: cluster.addresses().iter().map(endpoint).collect(),
             picker: RefCell::new(picker.expect("the weights were checked when the cluster was resolved")),
         })
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.cluster.as_name()
+    }
+
+    /// Whether it is a pool for this cluster.
+    pub(crate) fn is_of(&self, cluster: &Cluster) -> bool {
+        self.cluster == *cluster
     }
 
     /// The next endpoint to try.
@@ -214,7 +216,7 @@ impl UpstreamPool {
 
 impl Endpoints for UpstreamPool {
     fn name(&self) -> &str {
-        &self.name
+        self.cluster.as_name()
     }
 
     fn stats(&self) -> Vec<EndpointStats> {

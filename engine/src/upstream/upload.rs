@@ -4,9 +4,10 @@ use super::UpstreamConnection;
 use crate::{
     content::Pull,
     context::Exchange,
-    error::{Error, ErrorKind, Result, Side, Stage},
+    error::{Error, Result, Side, Stage},
     io::Buffer,
     lane::Lane,
+    pace::Outflow,
     wheel::Tick,
 };
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use corelane_codec::Length;
 use std::{
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 /// Bytes of content that are given to one send, when they come from memory.
@@ -140,6 +140,13 @@ impl Content {
         }
     }
 
+    /// A piece goes out; if it comes from the client, it has kept its pace.
+    fn came(&self, piece: &Buffer) {
+        if let Some(client) = self.client() {
+            client.content_came(piece.len());
+        }
+    }
+
     fn taken(&mut self, piece: &Buffer, bytes_max: usize) {
         self.taken_bytes += piece.len() as u64;
         let Some(replay) = &mut self.replay else { return };
@@ -159,36 +166,6 @@ fn slice(lane: &Lane, bytes: &[u8]) -> Buffer {
     piece
 }
 
-/// How long the client may hold us up.
-struct Pace {
-    /// Between two pieces.
-    due: Option<Tick>,
-    /// Since when we have been asking.
-    asking: Option<Duration>,
-    asked: Duration,
-    bytes: u64,
-}
-
-impl Pace {
-    /// The content keeps the minimum rate; it is measured only while we are asking for bytes.
-    fn is_too_slow(&self, lane: &Lane) -> (bool, Tick) {
-        let timeouts = &lane.0.config.timeouts;
-        let now = lane.about_now();
-        let asked = self.asked + now.saturating_sub(self.asking.unwrap_or(now));
-        let earned = Duration::from_secs_f64(self.bytes as f64 / timeouts.content_rate_min.max(1) as f64);
-        let allowed = timeouts.content_rate_grace.max(earned);
-        (asked > allowed, lane.after(allowed.saturating_sub(asked)))
-    }
-
-    fn came(&mut self, bytes: usize, lane: &Lane) {
-        if let Some(since) = self.asking.take() {
-            self.asked += lane.about_now().saturating_sub(since);
-        }
-        self.bytes += bytes as u64;
-        self.due = None;
-    }
-}
-
 /// What holds the content back.
 enum Hold {
     No,
@@ -199,16 +176,11 @@ enum Hold {
 /// One attempt to get a request to an origin: the head first, then the content.
 pub(crate) struct Upload {
     hold: Hold,
-    pace: Pace,
-    /// When the send under way must have made progress.
-    send_due: Option<Tick>,
-    sent_bytes: u64,
+    outflow: Outflow,
     /// The last piece has been given to the connection.
     complete: bool,
     /// All has been handed to the kernel, or never will be.
     pub(crate) over: bool,
-    /// The response has begun: the client may now be as slow as it likes.
-    pub(crate) answered: bool,
 }
 
 impl Upload {
@@ -220,22 +192,14 @@ impl Upload {
         lane: &Lane,
     ) -> Result<Self> {
         let hold = if content.expects { Hold::UntilContinue(None) } else { Hold::No };
-        let mut upload = Self {
-            pace: Pace { due: None, asking: None, asked: Duration::ZERO, bytes: 0 },
-            send_due: None,
-            sent_bytes: 0,
-            complete: false,
-            over: false,
-            answered: false,
-            hold,
-        };
+        let mut upload = Self { outflow: Outflow::default(), complete: false, over: false, hold };
         if content.length().is_empty() {
             connection.write_end(None, &mut head)?;
             upload.complete = true;
         } else if matches!(upload.hold, Hold::No)
             && let Some((mut piece, last)) = content.piece_in_hand(lane)?
         {
-            upload.pace.bytes += piece.len() as u64;
+            content.came(&piece);
             upload.frame(connection, content, &mut piece, last)?;
             let joined = piece.prepend(head.as_slice());
             if joined {
@@ -300,7 +264,7 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             match connection.io.poll_sent(cx) {
-                Poll::Ready(Ok(())) => self.send_due = None,
+                Poll::Ready(Ok(())) => self.outflow.done(),
                 Poll::Ready(Err(error)) => {
                     self.over = true;
                     return Poll::Ready(Err(Error::io(Side::Upstream, Stage::Send, &error)));
@@ -316,7 +280,7 @@ impl Upload {
             }
             match content.poll_piece(cx, lane) {
                 Poll::Ready(Ok(Some((mut piece, last)))) => {
-                    self.pace.came(piece.len(), lane);
+                    content.came(&piece);
                     self.frame(connection, content, &mut piece, last)?;
                     connection.io.begin_send(piece);
                 }
@@ -333,45 +297,32 @@ impl Upload {
                     self.over = true;
                     return Poll::Ready(Err(error));
                 }
-                Poll::Pending => return self.waits_for_client(content, exchange),
+                Poll::Pending => return self.waits_for_client(exchange),
             }
         }
     }
 
     fn waits_for_origin(&mut self, connection: &UpstreamConnection, exchange: &Exchange) -> Poll<Result<()>> {
-        let lane = exchange.lane();
-        let sent = connection.io.sent_bytes();
-        if sent != self.sent_bytes {
-            (self.sent_bytes, self.send_due) = (sent, None);
+        match self.outflow.wait(&connection.io, exchange.lane()) {
+            Some(due) => {
+                exchange.expired(due);
+                Poll::Pending
+            }
+            None => {
+                self.over = true;
+                Poll::Ready(Err(super::pool::too_late(Stage::Send)))
+            }
         }
-        let due = *self.send_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
-        if exchange.expired(due) {
-            self.over = true;
-            return Poll::Ready(Err(super::pool::too_late(Stage::Send)));
-        }
-        Poll::Pending
     }
 
-    fn waits_for_client(&mut self, content: &Content, exchange: &Exchange) -> Poll<Result<()>> {
-        let lane = exchange.lane();
-        let late = |kind| Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, kind)));
-        if self.pace.asking.is_none() {
-            self.pace.asking = Some(lane.about_now());
-        }
-        let due = *self.pace.due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
-        if exchange.expired(due) {
-            self.over = true;
-            return late(ErrorKind::Timeout);
-        }
-        if !self.answered && matches!(content.length(), Length::Known(_)) {
-            let (too_slow, due) = self.pace.is_too_slow(lane);
-            if too_slow {
+    fn waits_for_client(&mut self, exchange: &Exchange) -> Poll<Result<()>> {
+        match exchange.content_waits() {
+            Ok(()) => Poll::Pending,
+            Err(error) => {
                 self.over = true;
-                return late(ErrorKind::TooSlow);
+                Poll::Ready(Err(error))
             }
-            exchange.expired(due);
         }
-        Poll::Pending
     }
 
     /// Whether the content waits for a 100.

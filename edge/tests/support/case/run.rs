@@ -19,8 +19,11 @@ pub(crate) enum Mode {
 
 /// Beyond so many bytes a text is not sent one by one.
 const SINGLE_BYTES_MAX: usize = 2 << 10;
-/// The length of the pieces that it is sent in instead: a prime, so that no boundary is always hit.
+/// The length of the pieces that it is sent in instead: primes, so that no boundary is always hit.
 const PIECE_BYTES: usize = 61;
+const LONG_PIECE_BYTES: usize = 1021;
+/// Beyond so many bytes the pieces are the long ones.
+const PIECES_BYTES_MAX: usize = 64 << 10;
 /// A case that sends more is not run split in two.
 const SPLIT_BYTES_MAX: usize = 700;
 
@@ -250,7 +253,8 @@ impl Script<'_> {
         let pieces = match self.mode {
             Mode::Whole => vec![bytes],
             Mode::Bytes if bytes.len() <= SINGLE_BYTES_MAX => bytes.chunks(1).collect(),
-            Mode::Bytes => bytes.chunks(PIECE_BYTES).collect(),
+            Mode::Bytes if bytes.len() <= PIECES_BYTES_MAX => bytes.chunks(PIECE_BYTES).collect(),
+            Mode::Bytes => bytes.chunks(LONG_PIECE_BYTES).collect(),
             Mode::Split(number) => {
                 let cuts = [bytes.len() / 3, bytes.len() * 2 / 3, bytes.len().saturating_sub(1)];
                 let (first, second) = bytes.split_at(cuts[number]);

@@ -68,6 +68,14 @@ impl Conn {
         Ok(len)
     }
 
+    /// Moves what has come already to the start of `buffer`; how much that was.
+    pub(crate) fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let len = self.unread.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&self.unread[..len]);
+        self.unread.drain(..len);
+        len
+    }
+
     /// Everything until the other side ends; `None` if it does not.
     pub(crate) fn rest(&mut self) -> Option<(Vec<u8>, End)> {
         loop {

@@ -1,0 +1,94 @@
+//! How long a peer may hold us up: with the next piece of content, or with taking what we send.
+
+use crate::{
+    error::{Error, ErrorKind, Result, Side, Stage},
+    io::Connection,
+    lane::Lane,
+    wheel::Tick,
+};
+use std::time::Duration;
+
+/// The content of a request, as it comes.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// When the next piece must have come.
+    due: Option<Tick>,
+    /// Since when we have been asking for it.
+    asking: Option<Duration>,
+    asked: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// A piece has come.
+    pub(crate) fn came(&mut self, bytes: usize, lane: &Lane) {
+        if let Some(since) = self.asking.take() {
+            self.asked += lane.about_now().saturating_sub(since);
+        }
+        self.bytes += bytes as u64;
+        self.due = None;
+    }
+
+    /// Nothing has come. Gives the moment until which that is all right; `rated` says whether the minimum rate holds,
+    /// which is measured only while we are asking for bytes.
+    pub(crate) fn wait(&mut self, lane: &Lane, rated: bool) -> Result<Tick> {
+        let timeouts = &lane.0.config.timeouts;
+        let now = lane.about_now();
+        let since = *self.asking.get_or_insert(now);
+        let due = *self.due.get_or_insert_with(|| lane.after(timeouts.between_bytes));
+        let late = |kind| Err(Error::new(Side::Downstream, Stage::Transfer, kind));
+        if lane.0.wheel.passed(due) {
+            return late(ErrorKind::Timeout);
+        }
+        if !rated {
+            return Ok(due);
+        }
+        let asked = self.asked + now.saturating_sub(since);
+        let earned = Duration::from_secs_f64(self.bytes as f64 / timeouts.content_rate_min.max(1) as f64);
+        let allowed = timeouts.content_rate_grace.max(earned);
+        if asked > allowed {
+            return late(ErrorKind::TooSlow);
+        }
+        Ok(due.min(lane.after(allowed - asked)))
+    }
+}
+
+/// What we send, as it goes.
+#[derive(Debug, Default)]
+pub(crate) struct Outflow {
+    /// When it must have moved.
+    due: Option<Tick>,
+    sent_bytes: u64,
+    /// What the kernel still had to deliver when it was asked last.
+    queued_bytes: u64,
+}
+
+impl Outflow {
+    /// Nothing is on its way any more.
+    pub(crate) fn done(&mut self) {
+        self.due = None;
+    }
+
+    /// A send is under way. Gives the moment until which that is all right, or `None` if nothing has moved for too
+    /// long: neither into the kernel nor, which counts for a slow reader with large buffers before it, out of it.
+    pub(crate) fn wait(&mut self, connection: &Connection, lane: &Lane) -> Option<Tick> {
+        let between = lane.0.config.timeouts.between_bytes;
+        let sent = connection.sent_bytes();
+        if sent != self.sent_bytes {
+            (self.sent_bytes, self.due) = (sent, None);
+        }
+        match self.due {
+            None => self.queued_bytes = u64::MAX,
+            Some(due) if lane.0.wheel.passed(due) => {
+                let queued = connection.queued_bytes();
+                if queued >= self.queued_bytes {
+                    return None;
+                }
+                self.queued_bytes = queued;
+                self.due = None;
+            }
+            Some(_) => {}
+        }
+        Some(*self.due.get_or_insert_with(|| lane.after(between)))
+    }
+}
