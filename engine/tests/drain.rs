@@ -2,7 +2,7 @@
 
 mod support;
 
-use corelane_engine::{Cluster, Driver, End, Engine, Event, Metric, Response, StatusCode, Timeouts};
+use corelane_engine::{Driver, End, Engine, Event, Metric, Response, StatusCode, Timeouts};
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
@@ -188,7 +188,7 @@ fn a_transfer_that_is_cut_off_does_not_look_complete() {
             let (rest, _) = peer.rest();
             assert!(rest.is_empty());
         });
-        let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
+        let cluster = origin.cluster();
         let builder = Engine::builder().driver(driver).timeouts(grace(Duration::from_millis(100)));
         let rig = Rig::start(
             builder.serve("127.0.0.1:0", move |lane| Ok(support::Balancer(lane.upstream(&cluster)))),
@@ -307,7 +307,7 @@ fn pooled_connections_are_closed_with_the_engine() {
             }
             closed.send(()).expect("the test listens");
         });
-        let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
+        let cluster = origin.cluster();
         let rig = Rig::serve(driver, move |lane| Ok(support::Balancer(lane.upstream(&cluster))));
         let mut client = Peer::connect(rig.address());
         assert_eq!(client.get("/").text(), "there");

@@ -24,7 +24,7 @@ struct Example {
 impl Example {
     /// Starts it on a free port; `None` if it was not built with the tests.
     fn start(name: &str, origins: &[SocketAddr]) -> Option<Self> {
-        let test = std::env::current_exe().unwrap();
+        let test = std::env::current_exe().expect("it has a name");
         let path: PathBuf = test.ancestors().nth(2)?.join("examples").join(name);
         if !path.is_file() {
             eprintln!("skipped: {} is not built (cargo build --examples)", path.display());
@@ -36,9 +36,9 @@ impl Example {
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .expect("it starts");
         let (line, lines) = channel();
-        let said = BufReader::new(child.stderr.take().unwrap());
+        let said = BufReader::new(child.stderr.take().expect("it is piped"));
         thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|words| line.send(words)));
         let mut example = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let words = "listening on http://";

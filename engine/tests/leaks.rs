@@ -2,7 +2,7 @@
 
 mod support;
 
-use corelane_engine::{Cluster, Driver, Engine, Metric, Response, StatusCode, Timeouts};
+use corelane_engine::{Driver, Engine, Metric, Response, StatusCode, Timeouts};
 use std::{collections::BTreeMap, time::Duration};
 use support::{
     clock::{poll, until},
@@ -13,8 +13,8 @@ use support::{
 /// How many descriptors of each kind stand in `/proc/self/fd`, without the one by which it is read.
 fn descriptors() -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
-    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
-        let Ok(link) = std::fs::read_link(entry.unwrap().path()) else { continue };
+    for entry in std::fs::read_dir("/proc/self/fd").expect("it is there") {
+        let Ok(link) = std::fs::read_link(entry.expect("it can be read").path()) else { continue };
         let link = link.to_string_lossy().into_owned();
         if !link.starts_with("/proc/") {
             // `socket:[1234]` is a socket, and `anon_inode:[io_uring]` a ring.
@@ -28,7 +28,7 @@ fn descriptors() -> BTreeMap<String, usize> {
 /// Threads of lanes; those of origins come and go with their connections.
 fn lanes() -> usize {
     let names = std::fs::read_dir("/proc/self/task")
-        .unwrap()
+        .expect("it is there")
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with("corelane-")).count()
 }
@@ -43,7 +43,7 @@ enum How {
 
 /// An engine with clients and pooled connections in all states, ended in one of the ways.
 fn live_and_die(driver: Driver, origin: &Scripted, how: How) {
-    let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
+    let cluster = origin.cluster();
     let mut timeouts = Timeouts::default();
     timeouts.drain_grace = Duration::from_millis(if how == How::Drained { 30_000 } else { 50 });
     let builder = Engine::builder().driver(driver).lanes(2).timeouts(timeouts);

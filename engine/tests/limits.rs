@@ -3,7 +3,7 @@
 mod support;
 
 use corelane_engine::{
-    Builder, Cluster, Driver, End, Engine, Handle, Metric, Request, Response, StatusCode, Timeouts,
+    Builder, Driver, End, Engine, Handle, Metric, Request, Response, StatusCode, Timeouts,
 };
 use std::{sync::mpsc::channel, time::Duration};
 use support::{
@@ -33,7 +33,7 @@ fn local(driver: Driver, set: impl FnOnce(&mut Timeouts)) -> Rig {
 
 /// Forwards to an origin.
 fn proxy(driver: Driver, origin: &Scripted, set: impl FnOnce(&mut Timeouts)) -> Rig {
-    let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
+    let cluster = origin.cluster();
     Rig::start(builder(driver, set).serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))))
 }
 

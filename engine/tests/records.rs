@@ -16,8 +16,8 @@ use support::{
 
 /// Answers, or does what it must not, as the path says. The others go to an origin.
 fn everything(driver: Driver, origin: &Scripted) -> Rig {
-    let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
-    let dead = Cluster::round_robin([nobody().to_string()]).name("dead").resolve().unwrap();
+    let cluster = origin.cluster();
+    let dead = Cluster::round_robin([nobody().to_string()]).name("dead").resolve().expect("an address");
     let mut timeouts = Timeouts::default();
     timeouts.drain_grace = Duration::from_millis(300);
     timeouts.upstream_head = Duration::from_millis(300);
@@ -237,7 +237,7 @@ fn records_say_where_the_time_went() {
                 peer.send("lo");
             }
         });
-        let cluster = Cluster::round_robin([origin.address.to_string()]).resolve().unwrap();
+        let cluster = origin.cluster();
         let rig = Rig::serve(driver, move |lane| {
             let (lane, origin) = (lane.clone(), lane.upstream(&cluster));
             Ok(Fun(async move |request: Request| {
@@ -268,7 +268,7 @@ fn records_say_where_the_time_went() {
 fn a_handler_that_computes_has_its_time_in_the_record() {
     const WORK: Duration = Duration::from_millis(50);
     on_both(|driver| {
-        let cluster = Cluster::round_robin([Scripted::echo().address.to_string()]).resolve().unwrap();
+        let cluster = Scripted::echo().cluster();
         let rig = Rig::serve(driver, move |lane| {
             let origin = lane.upstream(&cluster);
             Ok(Fun(async move |request: Request| {

@@ -35,7 +35,7 @@ fn is_free(address: SocketAddr) {
 
 /// A port that was free a moment ago.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 #[test]

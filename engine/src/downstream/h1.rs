@@ -82,7 +82,7 @@ where
         const { assert!(size_of::<Self>() <= TASK_BYTES_MAX, "an idle connection's task must stay small") };
         // A fresh connection has so long for its first head, from the accept.
         let due = connection.lane.after(connection.lane.0.config.timeouts.client_head);
-        Self { connection, seats, phase: Phase::Head, due, head_due: None }
+        Self { connection, seats, phase: Phase::Head, due, head_due: Some(due) }
     }
 
     /// Ready when the connection is over.

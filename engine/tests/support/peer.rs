@@ -1,6 +1,7 @@
 //! The peers of an engine, both blocking: a client that says what it is told, and an origin that does.
 
 use super::clock::PATIENCE;
+use corelane_engine::Cluster;
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -249,6 +250,11 @@ impl Scripted {
                 }
             }
         })
+    }
+
+    /// A cluster of this one alone.
+    pub(crate) fn cluster(&self) -> Cluster {
+        Cluster::round_robin([self.address.to_string()]).resolve().unwrap()
     }
 
     pub(crate) fn connections(&self) -> usize {
