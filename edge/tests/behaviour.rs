@@ -37,7 +37,7 @@ fn wait_until_still(count: &AtomicU64) -> u64 {
 fn b_25_work_for_a_client_that_left_is_cancelled_at_once() {
     let (sender, times) = channel();
     let origin = Origin::start(move |mut conn, _| {
-        if conn.message(Role::Request).is_some_and(|request| request.target() == b"/work") {
+        if conn.message(Role::Request).is_some_and(|request| request.target() == b"/busy") {
             sender.send(None).expect("the test looks at it");
             conn.rest();
             sender.send(Some(now())).expect("the test looks at it");
@@ -49,7 +49,7 @@ fn b_25_work_for_a_client_that_left_is_cancelled_at_once() {
     let mut took = (0..21)
         .map(|_| {
             let mut client = Conn::connect(proxy.address);
-            client.send("GET /work HTTP/1.1\r\nHost: a\r\n\r\n");
+            client.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(times.recv_timeout(PATIENCE), Ok(None));
             let left = now();
             client.reset();
