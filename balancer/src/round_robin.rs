@@ -1,10 +1,11 @@
 //! Round robin: each in turn.
 
-use crate::{Candidates, Rng};
+use crate::Rng;
+use crate::endpoint::Candidates;
 
 /// The turn. One that is passed over loses its turn, and nobody gets it twice in its place: the next search
 /// starts after whoever was picked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RoundRobin {
     /// Where the next search starts. At most the number of endpoints.
     next: usize,
