@@ -1,8 +1,6 @@
 //! The endpoint with the least in flight for its weight.
 
-use std::cmp::Ordering;
-
-use crate::endpoint::{Candidates, Endpoint};
+use crate::Candidates;
 use crate::weighted::Weighted;
 
 /// nginx's `least_conn`: the candidate with the least in flight divided by its weight. Those that tie (when
@@ -11,7 +9,7 @@ use crate::weighted::Weighted;
 /// everything to the first in the list.
 ///
 /// It counts what this lane has in flight. A pick visits every endpoint twice.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct LeastRequest {
     ties: Weighted,
 }
@@ -22,15 +20,8 @@ impl LeastRequest {
     }
 
     pub(crate) fn pick(&mut self, candidates: &Candidates<'_>) -> Option<usize> {
-        let (_, least) = candidates.iter().min_by(|(_, a), (_, b)| compare_load(a, b))?;
-        let tied = candidates.iter().filter(|(_, endpoint)| compare_load(endpoint, least).is_eq());
+        let (_, least) = candidates.indexed().min_by(|(_, a), (_, b)| a.compare_load(b))?;
+        let tied = candidates.indexed().filter(|(_, endpoint)| endpoint.compare_load(least).is_eq());
         self.ties.pick_from(tied.map(|(index, endpoint)| (index, endpoint.weight)))
     }
-}
-
-/// Compares in flight divided by weight, exactly: by multiplying crosswise, which fits in 64 bits.
-fn compare_load(a: &Endpoint, b: &Endpoint) -> Ordering {
-    let a_crosswise = u64::from(a.in_flight) * u64::from(b.weight);
-    let b_crosswise = u64::from(b.in_flight) * u64::from(a.weight);
-    a_crosswise.cmp(&b_crosswise)
 }

@@ -7,8 +7,10 @@
 //!
 //! * [`Picker`] spreads requests over a cluster's endpoints, by a [`Policy`]. Each lane builds its own. It has
 //!   two verbs: [`pick`](Picker::pick) before an attempt and [`done`](Picker::done) after it.
+//! * [`Choose`] is the door for a policy of one's own.
 //! * [`Tried`] is the set of endpoints that a request has already been sent to.
 //! * [`retry`] says whether an attempt that failed may be followed by another.
+//! * [`count`] counts what happens: rates, what is in flight, the most frequent; and limits it.
 //!
 //! Once a picker is built, `pick` and `done` allocate nothing. [`Tried`] allocates only for an endpoint whose
 //! index is [`Tried::INLINE`] or higher.
@@ -35,17 +37,26 @@
 
 #![forbid(unsafe_code)]
 
+mod choose;
+pub mod count;
 mod endpoint;
+mod hash;
 mod least_request;
+mod p2c;
 mod picker;
+mod policy;
 mod random;
+mod rendezvous;
 pub mod retry;
 mod rng;
 mod round_robin;
 mod tried;
 mod weighted;
 
-pub use endpoint::EndpointId;
-pub use picker::{ENDPOINTS_MAX, InvalidWeights, Outcome, Picker, Policy, SUSPECT};
+pub use choose::Choose;
+pub use endpoint::{Candidate, Candidates, EndpointId};
+pub use hash::hash_bytes;
+pub use picker::{ENDPOINTS_MAX, InvalidWeights, Outcome, Picker, SUSPECT};
+pub use policy::{Factory, Policy};
 pub use rng::Rng;
 pub use tried::Tried;

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::endpoint::{Candidates, Endpoint};
+use crate::choose::Custom;
+use crate::endpoint::Endpoint;
 use crate::least_request::LeastRequest;
+use crate::p2c::P2c;
 use crate::random::Random;
+use crate::rendezvous::Rendezvous;
 use crate::round_robin::RoundRobin;
 use crate::weighted::Weighted;
-use crate::{EndpointId, Rng, Tried};
+use crate::{Candidates, EndpointId, Policy, Rng, Tried};
 
 /// The most endpoints that one picker holds: 65,536. A pick may visit each of them.
 pub const ENDPOINTS_MAX: usize = 1 << 16;
@@ -18,26 +21,6 @@ pub const ENDPOINTS_MAX: usize = 1 << 16;
 /// Long enough that a dead endpoint costs each lane about one connect a second and not one per request; short
 /// enough that one which restarts is back before anybody looks. Health checks, which know more, come on top.
 pub const SUSPECT: Duration = Duration::from_secs(1);
-
-/// How requests are spread over endpoints. A weight of 0 means "gets nothing" to all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Policy {
-    /// Each in turn, whatever its weight. The default. The first is chosen by the seed.
-    #[default]
-    RoundRobin,
-    /// In proportion to weight, and evenly interleaved: nginx's smooth weighted round robin
-    /// (`ngx_http_upstream_get_peer`). While none is passed over, shares are exact over each cycle: as many
-    /// picks as the sum of the weights divided by their greatest common divisor. The phase is chosen by the
-    /// seed.
-    WeightedRoundRobin,
-    /// By chance, in proportion to weight. Lanes, and processes, that know nothing of each other cannot fall
-    /// into step.
-    Random,
-    /// The least in flight divided by weight, as nginx's `least_conn` does it. Ties are broken by round robin,
-    /// in proportion to weight. Good where some requests take much longer than others.
-    LeastRequest,
-}
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,19 +64,22 @@ impl std::error::Error for InvalidWeights {}
 ///
 /// It belongs to one lane. Every endpoint that [`pick`](Self::pick) gives is in flight until it is handed to
 /// [`done`](Self::done), which must happen exactly once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Picker {
     endpoints: Vec<Endpoint>,
     chooser: Chooser,
 }
 
 /// A [`Policy`] with its state.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Chooser {
     RoundRobin(RoundRobin),
     Weighted(Weighted),
     Random(Random),
     LeastRequest(LeastRequest),
+    P2c(P2c),
+    Hash(Rendezvous),
+    Custom(Custom),
 }
 
 impl Picker {
@@ -107,32 +93,103 @@ impl Picker {
     /// When there are endpoints and all weights are 0, when the sum overflows, or when there are more than
     /// [`ENDPOINTS_MAX`].
     pub fn new(policy: Policy, weights: &[u32], seed: u64) -> Result<Self, InvalidWeights> {
-        check(weights)?;
-        let idle = |&weight| Endpoint { weight, in_flight: 0, suspect_until: Duration::ZERO };
+        let endpoints: Vec<_> = weights.iter().copied().zip(0..).collect();
+        Self::with_identities(policy, &endpoints, seed)
+    }
+
+    /// The same over endpoints that are each a weight and an identity: what the endpoint is, wherever it stands
+    /// in the list, such as [`hash_bytes`](crate::hash_bytes) of its name or address.
+    ///
+    /// [`Policy::Hash`] needs them, so that keys stay where they are when the list changes; with
+    /// [`new`](Self::new) an endpoint is no more than its place in the list. One that is listed twice counts as
+    /// two.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use corelane_balancer::{Picker, Policy, Rng, Tried, hash_bytes};
+    ///
+    /// let address_for = |session: &str, addresses: &[&'static str]| {
+    ///     let endpoints: Vec<_> = addresses.iter().map(|name| (1, hash_bytes(name.as_bytes()))).collect();
+    ///     let mut picker = Picker::with_identities(Policy::Hash, &endpoints, 0)?;
+    ///     let key = hash_bytes(session.as_bytes());
+    ///     let id = picker.pick(key, Duration::ZERO, &mut Rng::new(0), &Tried::default());
+    ///     Ok::<_, corelane_balancer::InvalidWeights>(addresses[id.expect("there are endpoints").index()])
+    /// };
+    /// let before = address_for("alice", &["10.0.0.1:80", "10.0.0.2:80"])?;
+    /// assert_eq!(address_for("alice", &["10.0.0.2:80", "10.0.0.1:80"])?, before);
+    /// let after = address_for("alice", &["10.0.0.3:80", "10.0.0.1:80", "10.0.0.2:80"])?;
+    /// assert!(after == before || after == "10.0.0.3:80");
+    /// # Ok::<(), corelane_balancer::InvalidWeights>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_identities(
+        policy: Policy,
+        endpoints: &[(u32, u64)],
+        seed: u64,
+    ) -> Result<Self, InvalidWeights> {
+        let weights: Vec<u32> = endpoints.iter().map(|(weight, _)| *weight).collect();
+        Self::check(&weights)?;
+        let idle = |&(weight, identity): &(u32, u64)| Endpoint {
+            weight,
+            in_flight: 0,
+            suspect_until: Duration::ZERO,
+            identity,
+        };
         let chooser = match policy {
             Policy::RoundRobin => Chooser::RoundRobin(RoundRobin::new(weights.len(), seed)),
-            Policy::WeightedRoundRobin => Chooser::Weighted(Weighted::new(weights, seed)),
-            Policy::Random => Chooser::Random(Random::new(weights)),
-            Policy::LeastRequest => Chooser::LeastRequest(LeastRequest::new(weights, seed)),
+            Policy::WeightedRoundRobin => Chooser::Weighted(Weighted::new(&weights, seed)),
+            Policy::Random => Chooser::Random(Random::new(&weights)),
+            Policy::LeastRequest => Chooser::LeastRequest(LeastRequest::new(&weights, seed)),
+            Policy::P2c => Chooser::P2c(P2c::new(&weights)),
+            Policy::Hash => Chooser::Hash(Rendezvous::new(endpoints)),
+            Policy::Custom(factory) => Chooser::Custom(Custom::new(factory)),
         };
-        Ok(Self { endpoints: weights.iter().map(idle).collect(), chooser })
+        Ok(Self { endpoints: endpoints.iter().map(idle).collect(), chooser })
+    }
+
+    /// Whether a picker can be built from these weights: makes nothing, and calls no [`Factory`](crate::Factory).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn check(weights: &[u32]) -> Result<(), InvalidWeights> {
+        if weights.len() > ENDPOINTS_MAX {
+            return Err(InvalidWeights::TooMany);
+        }
+        let sum = weights.iter().try_fold(0_u32, |sum, &weight| sum.checked_add(weight));
+        match sum {
+            None => Err(InvalidWeights::SumOverflow),
+            Some(0) if !weights.is_empty() => Err(InvalidWeights::AllZero),
+            Some(_) => Ok(()),
+        }
     }
 
     /// The endpoint for the next attempt, which from now on counts as in flight.
     ///
     /// Never one in `tried`, nor one with a weight of 0. A suspect one only when there is no other: a guess
-    /// beats an error. `None` when nothing is left; then nothing was counted.
+    /// beats an error. `None` when nothing is left, or when a [`Policy::Custom`] says so; then nothing was
+    /// counted.
     ///
-    /// `key` says what the request belongs to (a client, a session), for policies that keep such requests
-    /// together; those of today ignore it. `now` is the time since the caller's epoch. Only
-    /// [`Policy::Random`] draws from `rng`.
+    /// `key` says what the request belongs to (a client, a session), for [`Policy::Hash`] and
+    /// [`Policy::Custom`]; the others ignore it. `now` is the time since the caller's epoch. Only
+    /// [`Policy::Random`], [`Policy::P2c`] and [`Policy::Custom`] draw from `rng`.
     #[must_use = "what was picked is in flight until `done`"]
-    pub fn pick(&mut self, _key: u64, now: Duration, rng: &mut Rng, tried: &Tried) -> Option<EndpointId> {
-        let clear = Candidates { endpoints: &self.endpoints, tried, cleared_by: now };
-        let picked = self.chooser.pick(&clear, rng).or_else(|| {
-            let all = Candidates { cleared_by: Duration::MAX, ..clear };
-            self.chooser.pick(&all, rng)
-        })?;
+    pub fn pick(&mut self, key: u64, now: Duration, rng: &mut Rng, tried: &Tried) -> Option<EndpointId> {
+        let mut candidates = Candidates { endpoints: &self.endpoints, tried, cleared_by: now };
+        if candidates.is_empty() {
+            candidates.cleared_by = Duration::MAX;
+        }
+        let picked = match &mut self.chooser {
+            Chooser::RoundRobin(round_robin) => round_robin.pick(&candidates),
+            Chooser::Weighted(weighted) => weighted.pick(&candidates),
+            Chooser::Random(random) => random.pick(&candidates, rng),
+            Chooser::LeastRequest(least_request) => least_request.pick(&candidates),
+            Chooser::P2c(p2c) => p2c.pick(&candidates, rng),
+            Chooser::Hash(rendezvous) => rendezvous.pick(&candidates, key),
+            Chooser::Custom(custom) => custom.pick(&candidates, key, now, rng),
+        }?;
         let in_flight = &mut self.endpoints[picked].in_flight;
         *in_flight = in_flight.saturating_add(1);
         Some(EndpointId::new(picked as u32))
@@ -140,15 +197,19 @@ impl Picker {
 
     /// Ends an attempt at `id` that was picked before.
     ///
-    /// `latency` is the time from the pick to the first byte of the response, or to the failure; no policy of
-    /// today reads it. `now` is the time since the caller's epoch.
+    /// `latency` is the time from the pick to the first byte of the response, or to the failure; only a
+    /// [`Policy::Custom`] reads it. `now` is the time since the caller's epoch.
     ///
     /// Only time ends a suspicion, never a success: an origin that drains refuses connects while it goes on
     /// answering on the connections that it has. An `id` that is out of range, or not in flight, is ignored
     /// but for that suspicion.
-    pub fn done(&mut self, id: EndpointId, outcome: Outcome, _latency: Duration, now: Duration) {
-        if let Some(endpoint) = self.endpoints.get_mut(id.index()) {
-            endpoint.in_flight = endpoint.in_flight.saturating_sub(1);
+    pub fn done(&mut self, id: EndpointId, outcome: Outcome, latency: Duration, now: Duration) {
+        let endpoint = self.endpoints.get_mut(id.index());
+        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.in_flight > 0) {
+            endpoint.in_flight -= 1;
+            if let Chooser::Custom(custom) = &mut self.chooser {
+                custom.done(id, outcome, latency, now);
+            }
         }
         match outcome {
             Outcome::Unreachable => self.suspect(id, now),
@@ -182,29 +243,5 @@ impl Picker {
     /// Whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
-    }
-}
-
-impl Chooser {
-    /// One of the candidates, or `None` when there are none; in that case no turn was taken.
-    fn pick(&mut self, candidates: &Candidates<'_>, rng: &mut Rng) -> Option<usize> {
-        match self {
-            Self::RoundRobin(round_robin) => round_robin.pick(candidates),
-            Self::Weighted(weighted) => weighted.pick(candidates),
-            Self::Random(random) => random.pick(candidates, rng),
-            Self::LeastRequest(least_request) => least_request.pick(candidates),
-        }
-    }
-}
-
-fn check(weights: &[u32]) -> Result<(), InvalidWeights> {
-    if weights.len() > ENDPOINTS_MAX {
-        return Err(InvalidWeights::TooMany);
-    }
-    let sum = weights.iter().try_fold(0_u32, |sum, &weight| sum.checked_add(weight));
-    match sum {
-        None => Err(InvalidWeights::SumOverflow),
-        Some(0) if !weights.is_empty() => Err(InvalidWeights::AllZero),
-        Some(_) => Ok(()),
     }
 }

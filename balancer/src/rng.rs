@@ -22,10 +22,7 @@ impl Rng {
     /// The next number, uniform over all of `u64`.
     pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.state)
     }
 
     /// A number from 0 up to but not including `n`, each exactly as likely; 0 when `n` is 0.
@@ -42,6 +39,13 @@ impl Rng {
         }
         (product >> 64) as u64
     }
+}
+
+/// Spreads a change of any bit over all of them. No two numbers give the same.
+pub(crate) const fn mix(mut number: u64) -> u64 {
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]

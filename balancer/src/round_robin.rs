@@ -1,11 +1,10 @@
 //! Round robin: each in turn.
 
-use crate::Rng;
-use crate::endpoint::Candidates;
+use crate::{Candidates, Rng};
 
 /// The turn. One that is passed over loses its turn, and nobody gets it twice in its place: the next search
 /// starts after whoever was picked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RoundRobin {
     /// Where the next search starts. At most the number of endpoints.
     next: usize,

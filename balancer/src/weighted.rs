@@ -1,7 +1,6 @@
 //! Smooth weighted round robin.
 
-use crate::Rng;
-use crate::endpoint::Candidates;
+use crate::{Candidates, Rng};
 
 /// A starting phase is less than this many picks into the cycle. More than there will ever be lanes.
 const PHASE_PICKS_MAX: u64 = 1024;
@@ -18,7 +17,7 @@ const PHASE_VISITS_MAX: u64 = 1 << 20;
 /// passed over keeps its credit; after that shares are exact again once the others have evened out theirs.
 ///
 /// A pick visits every endpoint.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Weighted {
     /// Per endpoint. With `n` endpoints and weights that sum to `s`, never more than `s` × (`n` - 1) / 2 from 0,
     /// whoever the candidates are from pick to pick: below 2^47 with the most that a picker takes.
@@ -38,7 +37,7 @@ impl Weighted {
     }
 
     pub(crate) fn pick(&mut self, candidates: &Candidates<'_>) -> Option<usize> {
-        self.pick_from(candidates.iter().map(|(index, endpoint)| (index, endpoint.weight)))
+        self.pick_from(candidates.indexed().map(|(index, endpoint)| (index, endpoint.weight)))
     }
 
     /// Picks among `candidates`, which are indexes with their weights.

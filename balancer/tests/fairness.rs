@@ -54,7 +54,8 @@ fn round_robin_gives_nobody_two_turns_when_one_is_left_out() {
 #[test]
 fn lanes_start_at_different_endpoints() {
     for policy in [Policy::RoundRobin, Policy::WeightedRoundRobin, Policy::LeastRequest] {
-        let first_pick = |lane| picks(&mut Picker::new(policy, &[1; 8], lane).unwrap(), 1, &Tried::default());
+        let first_pick =
+            |lane| picks(&mut Picker::new(policy.clone(), &[1; 8], lane).unwrap(), 1, &Tried::default());
         let firsts: Vec<_> = (0..4_000).flat_map(first_pick).collect();
         assert_near(&shares(&firsts, 8), &[1; 8]);
         let few: BTreeSet<_> = firsts[..8].iter().collect();
@@ -67,7 +68,7 @@ fn lanes_together_honour_weights_from_their_first_request() {
     let weights = [1, 2, 5];
     for policy in [Policy::WeightedRoundRobin, Policy::LeastRequest] {
         let first_pick =
-            |lane| picks(&mut Picker::new(policy, &weights, lane).unwrap(), 1, &Tried::default());
+            |lane| picks(&mut Picker::new(policy.clone(), &weights, lane).unwrap(), 1, &Tried::default());
         let firsts: Vec<_> = (0..8_000).flat_map(first_pick).collect();
         assert_near(&shares(&firsts, 3), &weights);
     }
@@ -115,19 +116,59 @@ fn weighted_round_robin_interleaves() {
 }
 
 #[test]
-fn random_is_in_proportion_to_weight() {
+fn random_and_idle_p2c_are_in_proportion_to_weight() {
     let weights = [1, 0, 2, 3, 10];
-    let mut picker = Picker::new(Policy::Random, &weights, 0).unwrap();
-    assert_near(&shares(&picks(&mut picker, 100_000, &Tried::default()), 5), &weights);
+    for policy in [Policy::Random, Policy::P2c] {
+        let mut picker = Picker::new(policy, &weights, 0).unwrap();
+        assert_near(&shares(&picks(&mut picker, 100_000, &Tried::default()), 5), &weights);
+    }
 }
 
 #[test]
-fn random_stays_in_proportion_when_some_are_left_out() {
-    let mut picker = Picker::new(Policy::Random, &[1, 4, 2, 3, 10], 0).unwrap();
-    let mut tried = Tried::default();
-    tried.insert(EndpointId::new(4));
-    picker.suspect(EndpointId::new(1), NOW);
-    assert_near(&shares(&picks(&mut picker, 100_000, &tried), 5), &[1, 0, 2, 3, 0]);
+fn random_and_idle_p2c_stay_in_proportion_when_some_are_left_out() {
+    for policy in [Policy::Random, Policy::P2c] {
+        let mut picker = Picker::new(policy, &[1, 4, 2, 3, 10], 0).unwrap();
+        let mut tried = Tried::default();
+        tried.insert(EndpointId::new(4));
+        picker.suspect(EndpointId::new(1), NOW);
+        assert_near(&shares(&picks(&mut picker, 100_000, &tried), 5), &[1, 0, 2, 3, 0]);
+    }
+}
+
+/// Picks `count` times with none of them ended: how many each has.
+fn pile_up(policy: Policy, weights: &[u32], count: usize) -> Vec<u32> {
+    let mut picker = Picker::new(policy, weights, 0).expect("weights of use");
+    let mut rng = Rng::new(6);
+    for _ in 0..count {
+        assert!(picker.pick(0, NOW, &mut rng, &Tried::default()).is_some());
+    }
+    (0..weights.len()).map(|index| picker.in_flight(EndpointId::new(index as u32))).collect()
+}
+
+#[test]
+fn p2c_evens_out_what_chance_alone_does_not() {
+    // As many balls as bins: ln ln n / ln 2 + O(1) for two choices, about ln n / ln ln n for one.
+    let greatest = |policy| pile_up(policy, &[1; 10_000], 10_000).into_iter().max().unwrap();
+    assert!(greatest(Policy::P2c) <= 4);
+    assert!(greatest(Policy::Random) >= 6);
+}
+
+#[test]
+fn p2c_fills_nearly_in_proportion_to_weight() {
+    let piles = pile_up(Policy::P2c, &[100, 200, 0, 300], 6_000);
+    for (pile, expected) in piles.iter().zip([1_000, 2_000, 0, 3_000_u32]) {
+        assert!(pile.abs_diff(expected) <= expected / 50, "{piles:?}");
+    }
+}
+
+#[test]
+fn p2c_compares_two_that_differ() {
+    let mut picker = Picker::new(Policy::P2c, &[1, 1_000_000], 0).unwrap();
+    let mut rng = Rng::new(6);
+    // The heavy one comes first nearly always; while it has one, the light one is the better of the two.
+    let first = picker.pick(0, NOW, &mut rng, &Tried::default()).unwrap();
+    let second = picker.pick(0, NOW, &mut rng, &Tried::default()).unwrap();
+    assert_eq!([first.index(), second.index()], [1, 0]);
 }
 
 #[test]
@@ -141,19 +182,21 @@ fn least_request_fills_in_proportion_to_weight() {
 }
 
 #[test]
-fn least_request_follows_the_faster_endpoint() {
-    let mut picker = Picker::new(Policy::LeastRequest, &[1, 1], 0).unwrap();
-    let mut rng = Rng::new(0);
-    let mut fast_picks = 0;
-    // What goes to the first never ends; what goes to the second ends before the next request.
-    for _ in 0..100 {
-        let id = picker.pick(0, NOW, &mut rng, &Tried::default()).unwrap();
-        if id.index() == 1 {
-            fast_picks += 1;
-            picker.done(id, Outcome::Success, Duration::ZERO, NOW);
+fn least_request_and_p2c_follow_the_faster_endpoint() {
+    for policy in [Policy::LeastRequest, Policy::P2c] {
+        let mut picker = Picker::new(policy, &[1, 1], 0).unwrap();
+        let mut rng = Rng::new(0);
+        let mut fast_picks = 0;
+        // What goes to the first never ends; what goes to the second ends before the next request.
+        for _ in 0..100 {
+            let id = picker.pick(0, NOW, &mut rng, &Tried::default()).unwrap();
+            if id.index() == 1 {
+                fast_picks += 1;
+                picker.done(id, Outcome::Success, Duration::ZERO, NOW);
+            }
         }
+        assert!(fast_picks >= 98, "{fast_picks}");
     }
-    assert!(fast_picks >= 98, "{fast_picks}");
 }
 
 #[test]

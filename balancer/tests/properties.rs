@@ -2,8 +2,24 @@
 
 use std::time::Duration;
 
-use corelane_balancer::{EndpointId, Outcome, Picker, Policy, Rng, SUSPECT, Tried};
+use corelane_balancer::{Candidates, Choose, EndpointId, Outcome, Picker, Policy, Rng, SUSPECT, Tried};
 use proptest::prelude::*;
+
+/// Whoever is last in the list, but for keys that say otherwise.
+struct Last;
+
+impl Choose for Last {
+    fn choose(
+        &mut self,
+        candidates: &Candidates<'_>,
+        key: u64,
+        _now: Duration,
+        _rng: &mut Rng,
+    ) -> Option<EndpointId> {
+        let last = candidates.iter().last()?;
+        if key.is_multiple_of(2) { Some(last.id()) } else { candidates.iter().next().map(|first| first.id()) }
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -49,7 +65,10 @@ fn policy() -> impl Strategy<Value = Policy> {
         Just(Policy::RoundRobin),
         Just(Policy::WeightedRoundRobin),
         Just(Policy::Random),
-        Just(Policy::LeastRequest)
+        Just(Policy::LeastRequest),
+        Just(Policy::P2c),
+        Just(Policy::Hash),
+        Just(Policy::custom(|| Last)),
     ]
 }
 
@@ -99,7 +118,7 @@ fn take(step: &Step, picker: &mut Picker, model: &mut Model, rng: &mut Rng) -> R
         Step::Pick(indexes) => {
             let tried = tried_of(indexes, endpoints);
             let eligible = model.eligible(&tried);
-            match picker.pick(0, model.now, rng, &tried) {
+            match picker.pick(rng.next(), model.now, rng, &tried) {
                 None => prop_assert!(eligible.is_empty()),
                 Some(id) => {
                     prop_assert!(eligible.contains(&id), "{id:?} of {eligible:?}");
@@ -183,7 +202,7 @@ proptest! {
         picker.suspect(suspect, suspected_at);
         let mut is_picked_at = |now| {
             (0..64).any(|_| {
-                let id = picker.pick(0, now, &mut rng, &Tried::default()).unwrap();
+                let id = picker.pick(rng.next(), now, &mut rng, &Tried::default()).unwrap();
                 picker.done(id, Outcome::Success, Duration::ZERO, now);
                 id == suspect
             })
@@ -196,9 +215,9 @@ proptest! {
     #[test]
     fn the_same_seeds_give_the_same_picks(policy in policy(), weights in weights(), seed in any::<u64>()) {
         let picks = || {
-            let mut picker = Picker::new(policy, &weights, seed).unwrap();
+            let mut picker = Picker::new(policy.clone(), &weights, seed).unwrap();
             let mut rng = Rng::new(seed);
-            let mut pick = || picker.pick(0, Duration::ZERO, &mut rng, &Tried::default());
+            let mut pick = || picker.pick(rng.next(), Duration::ZERO, &mut rng, &Tried::default());
             (0..50).map(|_| pick()).collect::<Vec<_>>()
         };
         prop_assert_eq!(picks(), picks());

@@ -6,8 +6,14 @@ use corelane_balancer::{
     ENDPOINTS_MAX, EndpointId, InvalidWeights, Outcome, Picker, Policy, Rng, SUSPECT, Tried,
 };
 
-const POLICIES: [Policy; 4] =
-    [Policy::RoundRobin, Policy::WeightedRoundRobin, Policy::Random, Policy::LeastRequest];
+const POLICIES: [Policy; 6] = [
+    Policy::RoundRobin,
+    Policy::WeightedRoundRobin,
+    Policy::Random,
+    Policy::LeastRequest,
+    Policy::P2c,
+    Policy::Hash,
+];
 
 const FIRST: EndpointId = EndpointId::new(0);
 const SECOND: EndpointId = EndpointId::new(1);
@@ -25,7 +31,7 @@ fn picked(picker: &mut Picker, now: Duration) -> [bool; 2] {
     let mut rng = Rng::new(3);
     let mut picked = [false; 2];
     for _ in 0..64 {
-        let id = picker.pick(0, now, &mut rng, &Tried::default()).expect("suspects are picked too");
+        let id = picker.pick(rng.next(), now, &mut rng, &Tried::default()).expect("suspects are picked too");
         picker.done(id, Outcome::Success, Duration::ZERO, now);
         picked[id.index()] = true;
     }
@@ -35,7 +41,7 @@ fn picked(picker: &mut Picker, now: Duration) -> [bool; 2] {
 #[test]
 fn an_unreachable_endpoint_is_avoided_for_a_second_and_no_longer() {
     for policy in POLICIES {
-        let mut picker = Picker::new(policy, &[1, 1], 0).unwrap();
+        let mut picker = Picker::new(policy.clone(), &[1, 1], 0).unwrap();
         assert_eq!(picked(&mut picker, START), [true, true], "{policy:?}");
 
         picker.done(FIRST, Outcome::Unreachable, Duration::ZERO, START);
@@ -52,7 +58,7 @@ fn an_unreachable_endpoint_is_avoided_for_a_second_and_no_longer() {
 #[test]
 fn suspects_are_picked_when_nothing_else_is_left() {
     for policy in POLICIES {
-        let mut picker = Picker::new(policy, &[1, 1], 0).unwrap();
+        let mut picker = Picker::new(policy.clone(), &[1, 1], 0).unwrap();
         picker.suspect(FIRST, START);
         let mut tried = Tried::default();
         tried.insert(SECOND);
@@ -121,7 +127,7 @@ fn an_unknown_endpoint_is_ignored() {
 #[test]
 fn no_endpoints_is_valid_and_picks_nothing() {
     for policy in POLICIES {
-        let mut picker = Picker::new(policy, &[], 9).unwrap();
+        let mut picker = Picker::new(policy.clone(), &[], 9).unwrap();
         assert!(picker.is_empty());
         assert_eq!(pick_one(&mut picker, START, &Tried::default()), None);
     }
@@ -130,7 +136,7 @@ fn no_endpoints_is_valid_and_picks_nothing() {
 #[test]
 fn weights_that_are_no_use_are_refused() {
     for policy in POLICIES {
-        let refusal = |weights: &[u32]| Picker::new(policy, weights, 0).err();
+        let refusal = |weights: &[u32]| Picker::new(policy.clone(), weights, 0).err();
         assert_eq!(refusal(&[0, 0]), Some(InvalidWeights::AllZero));
         assert_eq!(refusal(&[u32::MAX, 1]), Some(InvalidWeights::SumOverflow));
         assert_eq!(refusal(&[u32::MAX, 0]), None);

@@ -3,7 +3,7 @@
 use crate::{
     content::Pull,
     context::Exchange,
-    error::{Error, Result, Side, Stage},
+    error::{Error, ErrorKind, Result, Side, Stage},
     io::{Buffer, Buffers},
     message::UpstreamInfo,
     upstream::Transfer,
@@ -162,6 +162,10 @@ impl Body {
 /// The next piece of a request's content. A client that waits to be asked for it is asked (RFC 9110 §10.1.1).
 pub(crate) fn poll_client(cx: &mut Context<'_>, exchange: &Exchange) -> Poll<Result<Pull>> {
     let connection = exchange.connection();
+    if exchange.is_closed() {
+        // What comes now is the content of another request.
+        return Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Closed)));
+    }
     if exchange.take_expects() && !connection.has_input() {
         connection.begin_interim(StatusCode::CONTINUE, &Fields::new());
     }

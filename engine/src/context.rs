@@ -7,7 +7,7 @@ use crate::{
     metrics::Metric,
     pace::Pace,
     record::{End, Record},
-    wheel::Tick,
+    wheel::{Tick, Timer},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +25,8 @@ struct Marks {
     sent: Option<Duration>,
     answered: Option<Duration>,
     connecting: Duration,
+    /// Waiting for answers that did not come.
+    in_vain: Duration,
 }
 
 /// One exchange. It outlives the handler: a response's content, and an upload that goes on, belong to it.
@@ -37,6 +39,10 @@ pub(crate) struct Exchange {
     pace: RefCell<Pace>,
     /// When the whole exchange must be over.
     due: Cell<Option<Tick>>,
+    /// Its own, because it may outlive its place on the connection.
+    timer: Rc<Timer>,
+    /// It is over: whoever still holds it has no business with the client any more.
+    closed: Cell<bool>,
     /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
     expects: Cell<bool>,
 }
@@ -50,15 +56,18 @@ impl Exchange {
         let mut record = lane.take_record();
         record.at = lane.wall();
         (record.client, record.local) = (connection.peer, *connection.local);
+        let mut free = lane.take_exchange();
         let opened = Self {
             connection: Some(connection.clone()),
+            timer: free.as_ref().map_or_else(Timer::new, |free| free.timer.clone()),
+            closed: Cell::new(false),
             record: RefCell::new(Some(record)),
             marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
             pace: RefCell::default(),
             due: Cell::new(lane.0.config.timeouts.request.map(|timeout| lane.after(timeout))),
             expects: Cell::new(false),
         };
-        match lane.take_exchange() {
+        match free.take() {
             Some(mut free) => {
                 *Rc::get_mut(&mut free).expect("nobody holds what lies in the free list") = opened;
                 free
@@ -70,6 +79,7 @@ impl Exchange {
     /// Closes the record; the memory is used again unless somebody still holds on to it.
     pub(crate) fn finish(mut this: Rc<Self>) {
         this.close();
+        this.closed.set(true);
         let lane = this.lane().clone();
         if let Some(exchange) = Rc::get_mut(&mut this) {
             exchange.connection = None;
@@ -95,16 +105,15 @@ impl Exchange {
         self.expects.take()
     }
 
-    /// Begins to wait: forgets earlier deadlines, and remembers whom to wake at those that follow.
+    /// Begins to wait: remembers whom to wake at the deadlines that follow. An earlier one that is no longer waited
+    /// for wakes for nothing, which costs less than the loss of one that another part of the exchange waits for.
     pub(crate) fn begin_wait(&self, cx: &Context<'_>) {
-        let timer = &self.connection().timer;
-        timer.clear();
-        timer.waits(cx);
+        self.timer.waits(cx);
     }
 
     /// Whether `due` has passed; if not, the task is woken then.
     pub(crate) fn expired(&self, due: Tick) -> bool {
-        self.lane().0.wheel.expired(&self.connection().timer, due)
+        self.lane().0.wheel.expired(&self.timer, due)
     }
 
     /// A piece of the request's content has come.
@@ -120,6 +129,11 @@ impl Exchange {
         let due = self.pace.borrow_mut().wait(self.lane(), rated)?;
         self.expired(due);
         Ok(())
+    }
+
+    /// Whether it is over, and the client's connection somebody else's.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     /// Whether an origin has begun to answer.
@@ -169,13 +183,6 @@ impl Exchange {
         });
     }
 
-    /// The handler has answered. If it asked no upstream, it may have computed all the while.
-    pub(crate) fn mark_answered_locally(&self) {
-        if self.marks.get().upstream.is_none() {
-            self.lane().look();
-        }
-    }
-
     /// An upstream connection was made in so much time.
     pub(crate) fn mark_connected(&self, took: Duration) {
         let mut marks = self.marks.get();
@@ -186,6 +193,15 @@ impl Exchange {
     /// The first byte of the request goes out.
     pub(crate) fn mark_sent(&self) {
         self.mark(|marks, now| marks.sent = Some(now));
+    }
+
+    /// The head of the response has not come, and will not.
+    pub(crate) fn mark_failed(&self) {
+        self.mark(|marks, now| {
+            if let Some(sent) = marks.sent.take() {
+                marks.in_vain += now.saturating_sub(sent);
+            }
+        });
     }
 
     /// The head of the response has come.
@@ -226,8 +242,9 @@ impl Exchange {
         record.phases.queue = handled.saturating_sub(marks.head);
         record.phases.route = marks.upstream.unwrap_or(now).saturating_sub(handled);
         record.phases.connect = marks.connecting;
+        record.phases.wait = marks.in_vain;
         if let (Some(sent), Some(answered)) = (marks.sent, marks.answered) {
-            record.phases.wait = answered.saturating_sub(sent);
+            record.phases.wait += answered.saturating_sub(sent);
             record.phases.transfer = now.saturating_sub(answered);
         }
         record.request_bytes += self.connection().content_bytes();

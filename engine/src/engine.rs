@@ -26,7 +26,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     thread,
     time::Duration,
@@ -209,20 +209,16 @@ impl Builder {
             Handle { lanes: Vec::new(), addresses, ended, draining: Arc::default(), config: config.clone() };
         let mut starting = Vec::new();
         for (id, sockets) in sockets.into_iter().enumerate() {
-            let (commands, inbox) = bounded(INBOX_MAX);
-            let (started_sender, started) = bounded(1);
-            let ringer = Bell::ringer().map_err(StartError::Thread)?;
-            let start = Start { id, config: config.clone(), sockets, inbox, ringer: ringer.clone() };
-            let ended = ended_sender.clone();
-            thread::Builder::new()
-                .name(format!("corelane-{id}"))
-                .spawn(move || {
-                    start.run(&started_sender);
-                    drop(ended);
-                })
-                .map_err(StartError::Thread)?;
-            handle.lanes.push(Arc::new(LaneHandle { commands, ringer, driver: Running::Uring }));
-            starting.push(started);
+            match start_lane(id, config.clone(), sockets, ended_sender.clone()) {
+                Ok((lane, started)) => {
+                    handle.lanes.push(Arc::new(lane));
+                    starting.push(started);
+                }
+                Err(error) => {
+                    handle.stop();
+                    return Err(StartError::Thread(error));
+                }
+            }
         }
         drop(ended_sender);
         handle.await_start(&starting)?;
@@ -259,16 +255,55 @@ impl Builder {
 
 struct Socket(TcpListener, SocketAddr, Arc<Serve>);
 
-enum Command {
-    Snapshot(Sender<Snapshot>),
-    Drain(Grace),
+type Started = Receiver<Result<Running, StartError>>;
+
+/// Starts a lane's thread. `ended` is dropped when it ends.
+fn start_lane(
+    id: usize,
+    config: Arc<Config>,
+    sockets: Vec<Socket>,
+    ended: Sender<()>,
+) -> io::Result<(LaneHandle, Started)> {
+    let (commands, inbox) = bounded(INBOX_MAX);
+    let (started_sender, started) = bounded(1);
+    let (ringer, grace) = (Bell::ringer()?, Arc::<GraceSlot>::default());
+    let start = Start { id, config, sockets, inbox, grace: grace.clone(), ringer: ringer.clone() };
+    thread::Builder::new().name(format!("corelane-{id}")).spawn(move || {
+        start.run(&started_sender);
+        drop(ended);
+    })?;
+    Ok((LaneHandle { grace, commands, ringer, driver: Running::Uring }, started))
 }
 
-#[derive(Clone, Copy)]
+/// A request for a copy of the lane's numbers, with where to send it.
+type Command = Sender<Snapshot>;
+
+/// How a lane is to end: a slot that is never full, so that no drain is lost. A later value is the hastier one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Grace {
-    Configured,
+    /// It is not.
+    Serve,
     Unlimited,
+    Configured,
     None,
+}
+
+#[derive(Debug, Default)]
+struct GraceSlot(AtomicU8);
+
+impl GraceSlot {
+    fn hasten(&self, grace: Grace) {
+        self.0.fetch_max(grace as u8, Ordering::Release);
+    }
+
+    fn read(&self) -> Grace {
+        match self.0.load(Ordering::Acquire) {
+            0 => Grace::Serve,
+            1 => Grace::Unlimited,
+            2 => Grace::Configured,
+            _ => Grace::None,
+        }
+    }
 }
 
 /// What a lane's thread starts with.
@@ -277,6 +312,7 @@ struct Start {
     config: Arc<Config>,
     sockets: Vec<Socket>,
     inbox: Receiver<Command>,
+    grace: Arc<GraceSlot>,
     ringer: Ringer,
 }
 
@@ -308,8 +344,8 @@ impl Start {
         let lane = Lane::new(self.id, self.config.clone(), running, bell);
         let house = lane.clone();
         lane.spawn_forever(move || house.clone().keep_house());
-        let (inbox, commanded) = (self.inbox.clone(), lane.clone());
-        lane.spawn_forever(move || obey(commanded.clone(), inbox.clone()));
+        let (inbox, grace, commanded) = (self.inbox.clone(), self.grace.clone(), lane.clone());
+        lane.spawn_forever(move || obey(commanded.clone(), inbox.clone(), grace.clone()));
         for Socket(socket, address, serve) in self.sockets.drain(..) {
             let listener = Listener::new(&socket).map_err(|error| StartError::Bind { address, error })?;
             // A factory that panics, such as over a name that cannot be found, says why.
@@ -337,19 +373,21 @@ fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
 }
 
 /// Does what other threads ask for.
-async fn obey(lane: Lane, inbox: Receiver<Command>) {
+async fn obey(lane: Lane, inbox: Receiver<Command>, grace: Arc<GraceSlot>) {
+    let mut seen = Grace::Serve;
     loop {
-        while let Ok(command) = inbox.try_recv() {
-            match command {
-                Command::Snapshot(reply) => {
-                    let _ = reply.try_send(lane.snapshot());
-                }
-                Command::Drain(grace) => lane.drain(match grace {
-                    Grace::Configured => Drain::Until(lane.after(lane.0.config.timeouts.drain_grace)),
-                    Grace::Unlimited => Drain::Patiently,
-                    Grace::None => Drain::Now,
-                }),
+        let now = grace.read();
+        if now != seen {
+            seen = now;
+            match now {
+                Grace::Serve => {}
+                Grace::Unlimited => lane.drain(Drain::Patiently),
+                Grace::Configured => lane.drain(Drain::Until(lane.after(lane.0.config.timeouts.drain_grace))),
+                Grace::None => lane.drain(Drain::Now),
             }
+        }
+        while let Ok(reply) = inbox.try_recv() {
+            let _ = reply.try_send(lane.snapshot());
         }
         if lane.0.bell.rung().await.is_err() {
             return;
@@ -358,6 +396,7 @@ async fn obey(lane: Lane, inbox: Receiver<Command>) {
 }
 
 struct LaneHandle {
+    grace: Arc<GraceSlot>,
     commands: Sender<Command>,
     ringer: Ringer,
     driver: Running,
@@ -448,7 +487,8 @@ impl Handle {
     fn drain_with(&self, grace: Grace) {
         self.draining.store(true, Ordering::Relaxed);
         for lane in &self.lanes {
-            lane.command(Command::Drain(grace));
+            lane.grace.hasten(grace);
+            lane.ringer.ring();
         }
     }
 
@@ -465,7 +505,7 @@ impl Handle {
     /// A copy of each lane's numbers. A lane that does not answer within `wait` is missing.
     pub fn snapshots(&self, wait: Duration) -> Vec<Snapshot> {
         let (reply, replies) = bounded(self.lanes.len());
-        let asked = self.lanes.iter().filter(|lane| lane.command(Command::Snapshot(reply.clone()))).count();
+        let asked = self.lanes.iter().filter(|lane| lane.command(reply.clone())).count();
         drop(reply);
         let deadline = crossbeam_channel::after(wait);
         let mut snapshots = Vec::with_capacity(asked);

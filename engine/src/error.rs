@@ -56,6 +56,8 @@ pub enum ErrorKind {
     NoEndpoint,
     /// The handler panicked; it is a bug of the handler's.
     Panicked,
+    /// This process or machine has run out of descriptors, ports or memory.
+    Exhausted,
     /// The drain's grace is over.
     Drained,
     /// The handler says so, with this status.
@@ -121,9 +123,10 @@ impl Error {
             (Side::Downstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::REQUEST_TIMEOUT,
             (Side::Downstream, _) => StatusCode::BAD_REQUEST,
             (Side::Upstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::GATEWAY_TIMEOUT,
-            (_, ErrorKind::NoEndpoint | ErrorKind::Drained) => StatusCode::SERVICE_UNAVAILABLE,
+            (_, ErrorKind::NoEndpoint | ErrorKind::Drained | ErrorKind::Exhausted) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             (Side::Upstream, _) => StatusCode::BAD_GATEWAY,
-            (Side::Internal, ErrorKind::Protocol(kind)) => kind.status(),
             (Side::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -164,6 +167,7 @@ impl fmt::Display for Error {
             ErrorKind::TooSlow => f.write_str("below the minimum rate")?,
             ErrorKind::NoEndpoint => f.write_str("no endpoint left to try")?,
             ErrorKind::Panicked => f.write_str("panicked")?,
+            ErrorKind::Exhausted => f.write_str("no descriptor, port or memory left here")?,
             ErrorKind::Drained => f.write_str("cut off by the end of the drain")?,
             ErrorKind::Status(status) => write!(f, "{status}")?,
         }

@@ -4,17 +4,15 @@
 
 use crate::{
     body::{Body, Source},
-    content::Pull,
     context::Exchange,
     downstream::{Downstream, is_too_large},
     error::{Error, ErrorKind, Result, Side, Stage},
     handler::Handler,
-    io::{Received, Wait},
     lane::caught,
     message::{Request, Response},
     metrics::Metric,
     record::End,
-    relay,
+    relay, settle,
     sink::Event,
     tunnel,
 };
@@ -22,10 +20,9 @@ use corelane_codec::{Length, RequestHead, forward};
 use http::{Method, StatusCode};
 use std::{
     future::{Future, poll_fn},
-    net::Shutdown,
     pin::pin,
     rc::Rc,
-    task::{Poll, ready},
+    task::Poll,
 };
 
 /// What is to be done with a connection when an exchange is over.
@@ -60,7 +57,16 @@ pub(crate) async fn serve<H: Handler>(
         Err(error) => refuse(&exchange, &error),
     };
     let sent = match response {
-        Some(response) => relay::send(&exchange, response).await,
+        Some(response) => match relay::send(&exchange, response).await {
+            // What the handler answered cannot be sent, such as a status of 1xx, and nothing has been.
+            Err(error) if error.side() == Side::Internal && !connection.response_begun() => {
+                match refuse(&exchange, &error) {
+                    Some(refusal) => relay::send(&exchange, refusal).await,
+                    None => Err(error),
+                }
+            }
+            sent => sent,
+        },
         None => Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
     };
     let delivered = match sent {
@@ -73,7 +79,7 @@ pub(crate) async fn serve<H: Handler>(
         }
         Err(error) => {
             exchange.failed(&error);
-            cut_short(&exchange).await;
+            cut_short(&exchange, &error).await;
             false
         }
     };
@@ -82,7 +88,7 @@ pub(crate) async fn serve<H: Handler>(
     if !delivered {
         return After::Close;
     }
-    settle(&connection).await
+    settle::settle(&connection).await
 }
 
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
@@ -94,6 +100,7 @@ enum Admitted {
 /// What concerns every request, whoever handles it.
 fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     let lane = exchange.lane();
+    exchange.set_expects(head.expects_continue);
     exchange.record(|record| {
         if lane.has_sink() {
             record.of(&head);
@@ -133,16 +140,17 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
         Length::None | Length::Known(0) => Source::Empty,
         length => Source::Client(exchange.clone(), length),
     };
-    exchange.set_expects(head.expects_continue);
     let request = Request { head, body: Body(source), exchange: exchange.clone() };
     let mut handling = pin!(caught(handler.handle(request)));
     poll_fn(|cx| {
+        exchange.begin_wait(cx);
         if let Poll::Ready(error) = connection.watch(cx) {
             return Poll::Ready(Err(error));
         }
         match handling.as_mut().poll(cx) {
             Poll::Ready(Ok(result)) => {
-                exchange.mark_answered_locally();
+                // The handler may have been at work since the last look.
+                exchange.lane().look();
                 return Poll::Ready(result);
             }
             Poll::Ready(Err(message)) => return Poll::Ready(Err(panicked(exchange, message))),
@@ -196,8 +204,13 @@ fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
 }
 
 /// The response cannot be completed. What was sent of it goes out, and then the client can tell.
-async fn cut_short(exchange: &Exchange) {
+async fn cut_short(exchange: &Exchange, error: &Error) {
     let connection = exchange.connection();
+    if error.side() == Side::Downstream {
+        // The client does not take what it is sent, or has gone.
+        connection.cut_short();
+        return;
+    }
     let due = exchange.lane().after(exchange.lane().0.config.timeouts.linger);
     poll_fn(|cx| {
         exchange.begin_wait(cx);
@@ -206,85 +219,4 @@ async fn cut_short(exchange: &Exchange) {
     })
     .await;
     connection.cut_short();
-}
-
-/// After a response: another request, or the end. What the client still sends of this one is discarded, within
-/// limits, so that a reset does not eat the answer that it has not read yet (RFC 9112 §9.6).
-async fn settle(connection: &Rc<Downstream>) -> After {
-    if connection.begin_next() {
-        return After::Next;
-    }
-    let timeouts = &connection.lane.0.config.timeouts;
-    let due = connection.lane.after(timeouts.linger);
-    let mut left = timeouts.linger_bytes_max;
-    if connection.keeps_alive() && !connection.request_ended() {
-        let drained = poll_fn(|cx| {
-            connection.timer.clear();
-            connection.timer.waits(cx);
-            loop {
-                if connection.lane.has_spent(cx) {
-                    return Poll::Pending;
-                }
-                match connection.poll_content(cx) {
-                    Poll::Ready(Ok(Pull::Piece(piece))) => {
-                        left = left.saturating_sub(piece.len() as u64);
-                        connection.lane.0.buffers.give(piece);
-                        if left == 0 {
-                            return Poll::Ready(false);
-                        }
-                    }
-                    Poll::Ready(Ok(Pull::End)) => return Poll::Ready(true),
-                    Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => break,
-                }
-            }
-            if connection.lane.0.wheel.expired(&connection.timer, due) {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
-        });
-        if drained.await && connection.begin_next() {
-            return After::Next;
-        }
-    }
-    connection.io.shutdown(Shutdown::Write);
-    if let Some(input) = connection.take_input() {
-        connection.lane.0.buffers.give(input);
-    }
-    poll_fn(|cx| {
-        connection.timer.clear();
-        connection.timer.waits(cx);
-        let discarded = poll_discard(cx, connection, &mut left);
-        if discarded.is_ready() || connection.lane.0.wheel.expired(&connection.timer, due) {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    })
-    .await;
-    After::Close
-}
-
-/// Ready when the client has closed, or has sent more than is worth reading.
-fn poll_discard(cx: &mut std::task::Context<'_>, connection: &Downstream, left: &mut u64) -> Poll<()> {
-    while !connection.has_ended() {
-        if !connection.io.is_receiving() {
-            connection.io.begin_receive(None, Wait::Short);
-        }
-        match ready!(connection.io.poll_receive(cx)) {
-            Ok(Received::Bytes(buffer)) => {
-                *left = left.saturating_sub(buffer.len() as u64);
-                connection.lane.0.buffers.give(buffer);
-                if *left == 0 {
-                    break;
-                }
-            }
-            Ok(Received::Cancelled(buffer)) => connection.lane.0.buffers.give(buffer),
-            Ok(Received::End(buffer)) => {
-                connection.lane.0.buffers.give(buffer);
-                connection.set_ended();
-            }
-            Err(_) => break,
-        }
-    }
-    Poll::Ready(())
 }

@@ -223,6 +223,7 @@ impl Lane {
                 return Poll::Ready(None);
             }
             place.waits(cx);
+            self.begin_turn();
             task.as_mut().poll(cx).map(Some)
         })
         .await
@@ -284,10 +285,11 @@ impl Lane {
 
     /// The moment that lies `duration` ahead, for [`Wheel::expired`].
     pub(crate) fn after(&self, duration: Duration) -> Tick {
+        let now = self.about_now();
         if self.0.wheel.stands_still() {
-            self.0.wheel.set(self.now());
+            self.0.wheel.set(now);
         }
-        self.0.wheel.after(duration)
+        self.0.wheel.after(now, duration)
     }
 
     pub(crate) fn event(&self, event: &Event) {

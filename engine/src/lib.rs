@@ -71,6 +71,7 @@ mod metrics;
 mod pace;
 mod record;
 mod relay;
+mod settle;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;

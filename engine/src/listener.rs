@@ -40,15 +40,20 @@ where
         lane.register(&connection);
         io::spawn(h1::Task::new(connection, seats.clone()));
     };
-    let mut said = false;
+    let (mut said, mut full) = (false, false);
     while lane.serving(listener.ready()).await {
         let mut accepted = 0;
         while accepted < BURST_MAX {
-            if lane.connections() >= lane.0.config.connections_max {
-                lane.0.metrics.count(Metric::AcceptErrors);
+            let max = lane.0.config.connections_max;
+            if lane.connections() >= max {
+                if !std::mem::replace(&mut full, true) {
+                    lane.0.metrics.count(Metric::AcceptErrors);
+                    lane.event(&Event::Full { address: *local, connections: max });
+                }
                 lane.serving(pause()).await;
                 break;
             }
+            full = false;
             match listener.accept() {
                 Ok(connection) => {
                     accepted += 1;

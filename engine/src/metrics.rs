@@ -234,6 +234,8 @@ impl Metrics {
         }
         if !record.phases.wait.is_zero() {
             put(Phase::Wait, record.phases.wait);
+        }
+        if !record.phases.transfer.is_zero() {
             put(Phase::Transfer, record.phases.transfer);
         }
     }

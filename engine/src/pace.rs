@@ -59,8 +59,8 @@ pub(crate) struct Outflow {
     /// When it must have moved.
     due: Option<Tick>,
     sent_bytes: u64,
-    /// What the kernel still had to deliver when it was asked last.
-    queued_bytes: u64,
+    /// What the kernel still had to deliver when it was asked, half-way.
+    queued_bytes: Option<u64>,
 }
 
 impl Outflow {
@@ -77,18 +77,16 @@ impl Outflow {
         if sent != self.sent_bytes {
             (self.sent_bytes, self.due) = (sent, None);
         }
-        match self.due {
-            None => self.queued_bytes = u64::MAX,
-            Some(due) if lane.0.wheel.passed(due) => {
-                let queued = connection.queued_bytes();
-                if queued >= self.queued_bytes {
-                    return None;
-                }
-                self.queued_bytes = queued;
-                self.due = None;
+        if self.due.is_some_and(|due| lane.0.wheel.passed(due)) {
+            // Half of the time has passed: the kernel is asked now, and once more when all of it has.
+            let queued = connection.queued_bytes();
+            if self.queued_bytes.is_some_and(|before| queued >= before) {
+                return None;
             }
-            Some(_) => {}
+            (self.queued_bytes, self.due) = (Some(queued), None);
+        } else if self.due.is_none() {
+            self.queued_bytes = None;
         }
-        Some(*self.due.get_or_insert_with(|| lane.after(between)))
+        Some(*self.due.get_or_insert_with(|| lane.after(between / 2)))
     }
 }

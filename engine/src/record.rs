@@ -136,7 +136,7 @@ impl From<&Error> for End {
             (_, _, ErrorKind::NoEndpoint) => Self::NoUpstream,
             (Side::Downstream, _, ErrorKind::Timeout | ErrorKind::TooSlow) => Self::ClientTimeout,
             (Side::Downstream, _, ErrorKind::Protocol(corelane_codec::Kind::Truncated)) => Self::ClientClosed,
-            (Side::Downstream, _, ErrorKind::Protocol(_)) => Self::ClientProtocol,
+            (Side::Downstream, _, ErrorKind::Protocol(_) | ErrorKind::Status(_)) => Self::ClientProtocol,
             (Side::Downstream, ..) => Self::ClientClosed,
             (Side::Upstream, Stage::Connect, ErrorKind::Timeout) => Self::UpstreamConnectTimeout,
             (Side::Upstream, Stage::Connect, _) => Self::UpstreamConnect,

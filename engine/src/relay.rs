@@ -37,11 +37,10 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
     if exchange.lane().is_draining() {
         connection.close_after();
     }
-    // An interim response may still be on its way.
-    let informed = poll_fn(|cx| connection.io.poll_sent(cx)).await;
-    informed.map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
     let mut relay =
         Relay { exchange, source: body.0, ended: false, client_gone: false, outflow: Outflow::default() };
+    // An interim response may still be on its way.
+    poll_fn(|cx| relay.poll_informed(cx)).await?;
     relay.begin(head)?;
     poll_fn(|cx| relay.poll(cx)).await?;
     match relay.source {
@@ -60,14 +59,26 @@ struct Relay<'a> {
 }
 
 impl Relay<'_> {
+    /// Ready when nothing is being sent any more.
+    fn poll_informed(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.exchange.begin_wait(cx);
+        match self.exchange.connection().io.poll_sent(cx) {
+            Poll::Ready(Ok(())) => {
+                self.outflow.done();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::io(Side::Downstream, Stage::Transfer, &error))),
+            Poll::Pending => self.waits_for_client(cx),
+        }
+    }
+
     /// The head, and with it what is there of the content: one send where it fits into one.
     fn begin(&mut self, mut head: ResponseHead) -> Result<()> {
         let (connection, lane) = (self.exchange.connection(), self.exchange.lane());
-        if !matches!(self.source, Source::Upstream(_)) {
-            head.content = self.source.length();
-            if !head.fields.contains("date") {
-                lane.date(|date| head.fields.append("date", date));
-            }
+        // A handler may have read a part of an upstream's content.
+        head.content = self.source.length();
+        if !matches!(self.source, Source::Upstream(_)) && !head.fields.contains("date") {
+            lane.date(|date| head.fields.append("date", date));
         }
         let mut buffer = lane.0.buffers.take();
         let written = connection.write_head(&head, &mut buffer);

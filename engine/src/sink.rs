@@ -46,6 +46,13 @@ pub enum Event {
         /// The system's words.
         error: String,
     },
+    /// A lane has as many clients as it may; others wait in the kernel's queue until one leaves.
+    Full {
+        /// Where.
+        address: SocketAddr,
+        /// The lane's share of [`Builder::max_connections`](crate::Builder::max_connections).
+        connections: usize,
+    },
     /// An endpoint could not be connected to. Said at most once a second for each endpoint and lane.
     Unreachable {
         /// Which.
@@ -91,7 +98,7 @@ impl Event {
         match self {
             Self::Listening { .. } | Self::Draining { .. } => Level::Info,
             Self::LaneStarted { driver: Running::Uring, .. } | Self::LaneEnded { cut: 0, .. } => Level::Info,
-            Self::LaneStarted { .. } | Self::AcceptFailed { .. } => Level::Warn,
+            Self::LaneStarted { .. } | Self::AcceptFailed { .. } | Self::Full { .. } => Level::Warn,
             Self::Unreachable { .. } | Self::LaneEnded { .. } => Level::Warn,
             Self::HandlerPanicked { .. } | Self::LanePanicked { .. } => Level::Error,
         }
@@ -107,6 +114,11 @@ impl fmt::Display for Event {
                 write!(f, "lane {lane} runs on epoll, which costs more CPU than io_uring ({reason})")
             }
             Self::AcceptFailed { address, error } => write!(f, "cannot accept on {address}: {error}"),
+            Self::Full { address, connections } => write!(
+                f,
+                "{address} has {connections} clients on a lane, which is the limit; others wait. Raise the limit on \
+                 descriptors (ulimit -n, LimitNOFILE=), of which each client may need two"
+            ),
             Self::Unreachable { endpoint, error } => write!(f, "cannot connect to {endpoint}: {error}"),
             Self::HandlerPanicked { lane, message, request_id } => {
                 write!(f, "a handler panicked on lane {lane}, request {request_id}: {message}")

@@ -111,6 +111,14 @@ pub(crate) fn peek(fd: RawFd) -> Arrival {
     }
 }
 
+/// Whether it is this machine or process that has run out of something.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN)
+    )
+}
+
 /// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<(std::net::TcpStream, bool)> {
     let socket =

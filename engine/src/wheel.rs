@@ -84,12 +84,14 @@ impl Wheel {
         self.now.set(self.now.get().max((now.as_nanos() / TICK.as_nanos()) as u64));
     }
 
-    /// The moment that lies `duration` ahead, rounded up, and one tick more because the present one has begun.
-    pub(crate) fn after(&self, duration: Duration) -> Tick {
-        const PER_SECOND: u64 = 1_000_000_000 / TICK.as_nanos() as u64;
-        let within = u64::from(duration.subsec_nanos()).div_ceil(TICK.as_nanos() as u64);
-        let ticks = duration.as_secs().saturating_mul(PER_SECOND).saturating_add(within);
-        Tick(self.now.get().saturating_add(ticks).saturating_add(1).min(NEVER - 1))
+    /// The moment that lies `duration` ahead of `now`, rounded up. The wheel itself may be behind `now`.
+    pub(crate) fn after(&self, now: Duration, duration: Duration) -> Tick {
+        const TICK_NANOS: u64 = TICK.as_nanos() as u64;
+        const PER_SECOND: u64 = 1_000_000_000 / TICK_NANOS;
+        let end = now.saturating_add(duration);
+        let within = u64::from(end.subsec_nanos()).div_ceil(TICK_NANOS);
+        let ticks = end.as_secs().saturating_mul(PER_SECOND).saturating_add(within);
+        Tick(ticks.max(self.now.get() + 1).min(NEVER - 1))
     }
 
     /// Whether `due` has passed.
@@ -186,12 +188,17 @@ mod tests {
     fn fires_never_early_and_at_most_two_ticks_late() {
         let (wheel, timer, (count, waker)) = (Wheel::new(), Timer::new(), counted());
         timer.waits(&Context::from_waker(&waker));
-        let due = wheel.after(Duration::from_secs(60));
+        let due = wheel.after(Duration::ZERO, Duration::from_secs(60));
         assert!(!wheel.expired(&timer, due));
+        wheel.turn(Duration::from_secs(60) - TICK);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "it must not be early");
         wheel.turn(Duration::from_secs(60));
-        assert_eq!(count.0.load(Ordering::Relaxed), 0, "60 s have passed, but not 60 s and a tick");
-        wheel.turn(Duration::from_secs(60) + TICK);
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        // The wheel may be behind, but a wait begins when it begins.
+        let due = wheel.after(Duration::from_secs(61) + TICK / 2, Duration::from_secs(1));
+        wheel.turn(Duration::from_secs(62));
+        assert!(!wheel.passed(due));
+        wheel.turn(Duration::from_secs(62) + TICK);
         assert!(wheel.passed(due));
     }
 
@@ -201,7 +208,9 @@ mod tests {
         timer.waits(&Context::from_waker(&waker));
         for second in 0..20 {
             timer.clear();
-            assert!(!wheel.expired(&timer, wheel.after(Duration::from_secs(10))));
+            assert!(
+                !wheel.expired(&timer, wheel.after(Duration::from_secs(second), Duration::from_secs(10)))
+            );
             assert_eq!(wheel.enrolled.get(), 1);
             wheel.turn(Duration::from_secs(second));
         }
@@ -215,8 +224,8 @@ mod tests {
     fn an_earlier_deadline_overtakes() {
         let (wheel, timer, (count, waker)) = (Wheel::new(), Timer::new(), counted());
         timer.waits(&Context::from_waker(&waker));
-        wheel.expired(&timer, wheel.after(Duration::from_secs(20)));
-        wheel.expired(&timer, wheel.after(Duration::from_secs(1)));
+        wheel.expired(&timer, wheel.after(Duration::ZERO, Duration::from_secs(20)));
+        wheel.expired(&timer, wheel.after(Duration::ZERO, Duration::from_secs(1)));
         wheel.turn(Duration::from_millis(1100));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         wheel.turn(Duration::from_secs(30));
@@ -230,7 +239,7 @@ mod tests {
             .map(|seconds| {
                 let (timer, (count, waker)) = (Timer::new(), counted());
                 timer.waits(&Context::from_waker(&waker));
-                wheel.expired(&timer, wheel.after(Duration::from_secs(seconds)));
+                wheel.expired(&timer, wheel.after(Duration::ZERO, Duration::from_secs(seconds)));
                 (timer, count)
             })
             .collect();

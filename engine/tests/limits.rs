@@ -8,7 +8,7 @@ use corelane_engine::{
 use std::{sync::mpsc::channel, time::Duration};
 use support::{
     Balancer, PATIENCE,
-    clock::{now, on_time, poll, timed, until},
+    clock::{compute, now, on_time, poll, timed, until},
     peer::{Over, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -69,8 +69,8 @@ fn b_32_a_head_that_trickles_in_has_one_deadline_in_all() {
                 assert_eq!(client.message().status(), 200);
                 assert_eq!(rig.record().end, End::Done);
             }
-            client.send("G");
             let (answer, took) = timed(|| {
+                client.send("G");
                 let mut rest = "ET / HTTP/1.1\r\nX-Slow: ".chars().chain(std::iter::repeat('a'));
                 trickle(&mut client, || rest.next().map(String::from).expect("it is endless"));
                 client.message()
@@ -138,10 +138,12 @@ fn an_idle_client_is_closed_without_a_word() {
         for idle in [SOON, Duration::from_millis(2600)] {
             let rig = local(driver, |timeouts| timeouts.client_idle = idle);
             let mut client = Peer::connect(rig.address());
-            for _ in 0..3 {
+            assert_eq!((client.get("/").status(), client.get("/").status()), (200, 200));
+            // A clock that begins before the last request is not late, however busy the machine is.
+            let ((), took) = timed(|| {
                 assert_eq!(client.get("/").status(), 200);
-            }
-            let ((), took) = timed(|| client.ends());
+                client.ends();
+            });
             on_time(took, idle);
             until("it is gone", || rig.value(Metric::ConnectionsOpen) == 0);
             assert_eq!(rig.finish().len(), 3);
@@ -170,8 +172,8 @@ fn b_24_an_origin_that_sends_no_head_in_time_is_a_504() {
         let rig = proxy(driver, &origin, |timeouts| timeouts.upstream_head = SOON);
         for path in ["/silent", "/interim"] {
             let mut client = Peer::connect(rig.address());
-            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
             let (answer, took) = timed(|| {
+                client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
                 loop {
                     let answer = client.message();
                     if answer.status() != 103 {
@@ -180,7 +182,7 @@ fn b_24_an_origin_that_sends_no_head_in_time_is_a_504() {
                 }
             });
             assert_eq!(answer.status(), 504, "{path}");
-            on_time(took, SOON - Duration::from_millis(10));
+            on_time(took, SOON);
             is_left.recv_timeout(PATIENCE).expect("the request is cancelled");
             let record = rig.record();
             assert_eq!((record.end, record.status), (End::UpstreamTimeout, 504));
@@ -226,50 +228,6 @@ fn an_origin_that_stalls_within_content_breaks_the_answer_off_and_the_client_can
 }
 
 #[test]
-fn b_31_a_client_that_does_not_read_is_closed_and_one_that_pauses_is_not() {
-    on_both(|driver| {
-        const CHUNK: usize = 64 << 10;
-        let origin = Scripted::start(|peer| {
-            if peer.try_head().is_none() {
-                return;
-            }
-            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-            let piece = format!("{CHUNK:x}\r\n{}\r\n", "x".repeat(CHUNK));
-            while peer.try_send(&piece) {}
-        });
-        let rig = proxy(driver, &origin, |timeouts| timeouts.between_bytes = SOON);
-        let mut slow = Peer::connect(rig.address());
-        slow.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        let mut stuck = Peer::connect(rig.address());
-        stuck.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        let stuck_at = stuck.stream.local_addr().unwrap();
-        let (record, took) = timed(|| {
-            poll(PATIENCE, || {
-                // A megabyte now and then.
-                for _ in 0..16 {
-                    assert_eq!(slow.more(PATIENCE), Ok(true));
-                }
-                rig.records.recv_timeout(Duration::from_millis(20)).ok()
-            })
-        });
-        let record = record.expect("it is closed");
-        assert_eq!((record.end, record.client), (End::ClientTimeout, stuck_at));
-        assert!(took >= SOON, "{took:?}");
-        // The other goes on for longer than that.
-        let began = now();
-        while now().duration_since(began) < SOON * 2 {
-            for _ in 0..16 {
-                assert_eq!(slow.more(PATIENCE), Ok(true));
-            }
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        assert!(rig.records.try_recv().is_err());
-        let (rest, _) = stuck.rest();
-        assert!(!rest.ends_with(b"0\r\n\r\n"), "{} bytes", rest.len());
-    });
-}
-
-#[test]
 fn content_that_does_not_come_is_a_408() {
     on_both(|driver| {
         let origin = Scripted::start(|peer| drop(peer.rest()));
@@ -278,8 +236,10 @@ fn content_that_does_not_come_is_a_408() {
         for rig in [&through, &here] {
             for framing in ["Content-Length: 10\r\n\r\nhel", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"] {
                 let mut client = Peer::connect(rig.address());
-                client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}"));
-                let (answer, took) = timed(|| client.message());
+                let (answer, took) = timed(|| {
+                    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}"));
+                    client.message()
+                });
                 assert_eq!(answer.status(), 408);
                 client.ends_after(&answer);
                 on_time(took, SOON);
@@ -293,8 +253,8 @@ fn content_that_does_not_come_is_a_408() {
 /// A client that is alive, but sends some 250 bytes a second where it must send a thousand.
 fn too_slow(rig: &Rig) {
     let mut client = Peer::connect(rig.address());
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     let (answer, took) = timed(|| {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
         trickle(&mut client, || "0123456789".to_owned());
         client.message()
     });
@@ -363,9 +323,11 @@ fn a_tunnel_on_which_both_are_silent_is_closed() {
             assert_eq!(client.bytes(4), b"ping");
             assert_eq!(client.more(SOON / 2), Ok(false));
         }
-        client.send("last");
-        assert_eq!(client.bytes(4), b"last");
-        let ((), took) = timed(|| client.ends());
+        let ((), took) = timed(|| {
+            client.send("last");
+            assert_eq!(client.bytes(4), b"last");
+            client.ends();
+        });
         on_time(took, SOON);
         let record = rig.record();
         assert_eq!((record.status, record.end), (101, End::ClientTimeout));
@@ -387,11 +349,12 @@ fn a_pooled_connection_that_is_idle_is_closed() {
         let rig = proxy(driver, &origin, |timeouts| timeouts.upstream_idle = SOON);
         let mut client = Peer::connect(rig.address());
         for connections in 1..=2 {
-            for _ in 0..3 {
+            assert_eq!((client.get("/").text(), client.get("/").text()), ("there".into(), "there".into()));
+            let ((), took) = timed(|| {
                 assert_eq!(client.get("/").text(), "there");
-            }
-            assert_eq!(origin.connections(), connections);
-            let (_, took) = timed(|| is_closed.recv_timeout(PATIENCE).expect("it is closed"));
+                assert_eq!(origin.connections(), connections);
+                is_closed.recv_timeout(PATIENCE).expect("it is closed");
+            });
             // Such connections are looked at once a second.
             on_time(took, SOON);
             until("it is counted", || rig.value(Metric::UpstreamIdle) == 0);
@@ -464,6 +427,35 @@ fn the_time_for_a_whole_exchange_holds_for_its_content_too() {
         on_time(now().duration_since(began), SOON);
         assert!(!client.received().ends_with("0\r\n\r\n"));
         assert_eq!(rig.record().end, End::UpstreamTimeout);
+    });
+}
+
+#[test]
+fn a_wait_begins_when_it_begins_however_long_the_lane_was_kept() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            while peer.try_message().is_some() {
+                std::thread::park_timeout(SOON / 2);
+                peer.send(ok("there"));
+            }
+        });
+        let cluster = origin.cluster();
+        let base = builder(driver, |timeouts| {
+            (timeouts.connect, timeouts.upstream_head) = (SOON, SOON);
+        });
+        let rig = Rig::start(base.serve("127.0.0.1:0", move |lane| {
+            let origin = lane.upstream(&cluster);
+            Ok(Fun(async move |request: Request| {
+                compute(SOON * 2);
+                origin.send(request).await
+            }))
+        }));
+        let mut client = Peer::connect(rig.address());
+        for _ in 0..2 {
+            let answer = client.get("/");
+            let record = rig.record();
+            assert_eq!(answer.status(), 200, "it did not have all of its time: {record:?}");
+        }
     });
 }
 

@@ -199,7 +199,7 @@ impl Downstream {
         if buffer.is_empty() {
             self.lane.0.buffers.give(input.take().expect("it was there"));
         } else if !complete && buffer.room() == 0 {
-            buffer.grow();
+            buffer.make_room(&self.lane.0.buffers);
         }
         if complete {
             self.has_served.set(true);
@@ -463,7 +463,7 @@ fn ours(kind: corelane_codec::Kind) -> Error {
 }
 
 pub(crate) fn content_too_large() -> Error {
-    Error::status_of(StatusCode::PAYLOAD_TOO_LARGE)
+    Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Status(StatusCode::PAYLOAD_TOO_LARGE))
 }
 
 /// Whether content of this length is over the limit, as far as can be known beforehand.

@@ -85,11 +85,16 @@ impl Buffer {
         &mut self.bytes
     }
 
-    /// Makes room for more of a head that does not fit.
-    pub(crate) fn grow(&mut self) {
-        let mut larger = Self::with_capacity(self.bytes.capacity() * 2);
-        larger.append(self.as_slice());
-        *self = larger;
+    /// Makes room for more of a head: by moving it into a fresh buffer, if what was consumed before it takes the room,
+    /// or into a larger one, if it does not fit.
+    pub(crate) fn make_room(&mut self, buffers: &Buffers) {
+        let mut roomier = if self.len() < BUFFER_BYTES / 2 {
+            buffers.take()
+        } else {
+            Self::with_capacity(self.bytes.capacity() * 2)
+        };
+        roomier.append(self.as_slice());
+        buffers.give(std::mem::replace(self, roomier));
     }
 
     pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
@@ -153,12 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn a_head_behind_others_is_moved_and_needs_no_more_memory() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.take();
+        let room = buffer.room();
+        buffer.append(&vec![b'x'; room]);
+        buffer.consume(room - 3);
+        buffer.make_room(&buffers);
+        assert_eq!((buffer.as_slice(), buffer.room()), (&b"xxx"[..], room - 3));
+    }
+
+    #[test]
     fn only_buffers_of_the_usual_size_are_kept() {
         let buffers = Buffers::default();
         let mut large = buffers.take();
-        large.append(b"x");
-        large.grow();
-        assert_eq!(large.as_slice(), b"x");
+        let content = vec![b'x'; large.room()];
+        large.append(&content);
+        large.make_room(&buffers);
+        assert_eq!(large.as_slice(), content);
+        assert!(large.room() >= BUFFER_BYTES / 2);
+        assert_eq!(buffers.shrink(0), 1, "the one that was too small is free again");
         buffers.give(large);
         assert_eq!(buffers.kept(), 0);
         buffers.give(buffers.take());

@@ -12,6 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result, Side, Stage},
     lane::Lane,
     message::{Response, UpstreamInfo},
+    pace::Outflow,
     record::AttemptOutcome,
     wheel::Tick,
 };
@@ -51,7 +52,13 @@ pub(crate) async fn run(
         Err(error) => return Err(Failure { error, attempt: None }),
     };
     exchange.mark_sent();
-    let mut wait = Wait { upload, head: lane.take_response(), head_due: None, send_error: None };
+    let mut wait = Wait {
+        upload,
+        head: lane.take_response(),
+        head_due: None,
+        outflow: Outflow::default(),
+        send_error: None,
+    };
     let result = poll_fn(|cx| wait.poll(cx, &lease, content, exchange)).await;
     let connection = lease.connection();
     match result {
@@ -71,6 +78,8 @@ pub(crate) async fn run(
             Ok(Response { head: wait.head, body: Body(Source::Upstream(transfer)) })
         }
         Err(error) => {
+            // The wait was in vain, but it was one.
+            exchange.mark_failed();
             lane.give_response(wait.head);
             let attempt = (error.side() == Side::Upstream).then(|| Attempt {
                 written: if connection.sent_bytes() == 0 { Written::Nothing } else { Written::Content },
@@ -93,6 +102,8 @@ struct Wait {
     upload: Upload,
     head: ResponseHead,
     head_due: Option<Tick>,
+    /// Interim responses, on their way to the client.
+    outflow: Outflow,
     /// Sending failed; what the origin had said before may still be there to read.
     send_error: Option<Error>,
 }
@@ -116,11 +127,8 @@ impl Wait {
                 }
                 self.send_error = Some(error);
             }
-            let informed = exchange.connection().io.poll_sent(cx);
-            let informed = informed.map_err(|error| Error::io(Side::Downstream, Stage::Wait, &error))?;
-            if informed.is_pending() {
-                // An interim response is still on its way to the client.
-                return self.check_deadline(exchange, lane);
+            if !exchange.is_closed() && self.poll_informed(cx, exchange)?.is_pending() {
+                return Poll::Pending;
             }
             match connection.poll_head(cx, &mut self.head) {
                 Poll::Ready(Ok(Event::Interim)) => self.inform(exchange),
@@ -128,6 +136,25 @@ impl Wait {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.blame(error, connection))),
                 Poll::Pending => return self.check_deadline(exchange, lane),
             }
+        }
+    }
+
+    /// Pending while an interim response is still on its way to the client, which then holds everything up.
+    fn poll_informed(&mut self, cx: &mut Context<'_>, exchange: &Exchange) -> Poll<Result<()>> {
+        let io = &exchange.connection().io;
+        match io.poll_sent(cx) {
+            Poll::Ready(Ok(())) => {
+                self.outflow.done();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::io(Side::Downstream, Stage::Wait, &error))),
+            Poll::Pending => match self.outflow.wait(io, exchange.lane()) {
+                Some(due) => {
+                    exchange.expired(due);
+                    Poll::Pending
+                }
+                None => Poll::Ready(Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Timeout))),
+            },
         }
     }
 
@@ -156,7 +183,9 @@ impl Wait {
         if self.head.status == StatusCode::CONTINUE {
             self.upload.go_on();
         }
-        exchange.connection().begin_interim(self.head.status, &self.head.fields);
+        if !exchange.is_closed() {
+            exchange.connection().begin_interim(self.head.status, &self.head.fields);
+        }
         self.head.clear();
     }
 }

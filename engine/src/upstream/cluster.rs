@@ -1,6 +1,6 @@
 //! A recipe for an upstream: endpoints and how to choose among them.
 
-use corelane_balancer::{InvalidWeights, Picker, Policy};
+use corelane_balancer::{InvalidWeights, Picker, Policy, hash_bytes};
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
@@ -54,6 +54,12 @@ impl Cluster {
         Self::equal(Policy::LeastRequest, endpoints)
     }
 
+    /// The less loaded of two drawn at random: nearly as good as [`least_request`](Self::least_request), and lanes do
+    /// not all run to the same endpoint.
+    pub fn p2c(endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::equal(Policy::P2c, endpoints)
+    }
+
     /// Weights for [`random`](Self::random) and [`least_request`](Self::least_request) too: in the order of the
     /// endpoints; what is left out weighs 1.
     #[must_use]
@@ -89,7 +95,7 @@ impl Cluster {
                 weights.push(*weight);
             }
         }
-        Picker::new(self.policy, &weights, 0).map_err(|error: InvalidWeights| {
+        Picker::check(&weights).map_err(|error: InvalidWeights| {
             io::Error::new(io::ErrorKind::InvalidInput, error.to_string())
         })?;
         (self.addresses, self.weights) = (addresses, weights);
@@ -103,15 +109,17 @@ impl Cluster {
 
     /// How to choose.
     pub fn policy(&self) -> Policy {
-        self.policy
+        self.policy.clone()
     }
 
     pub(crate) fn as_name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn as_weights(&self) -> &[u32] {
-        &self.weights
+    /// Each address's weight, and what it is wherever it stands in the list.
+    pub(crate) fn to_identities(&self) -> Vec<(u32, u64)> {
+        let identity = |address: &SocketAddr| hash_bytes(address.to_string().as_bytes());
+        self.weights.iter().copied().zip(self.addresses.iter().map(identity)).collect()
     }
 
     pub(crate) fn is_resolved(&self) -> bool {

@@ -127,7 +127,7 @@ impl UpstreamConnection {
         if buffer.is_empty() {
             self.lane.0.buffers.give(input.take().expect("it was there"));
         } else if received.event == Event::NeedMore && buffer.room() == 0 {
-            buffer.grow();
+            buffer.make_room(&self.lane.0.buffers);
         }
         Ok(received.event)
     }
@@ -210,7 +210,7 @@ impl UpstreamConnection {
         if self.ended.get() || self.input.borrow().is_some() {
             return true;
         }
-        self.io.begin_receive(None, Wait::Short);
+        self.io.begin_receive(None, Wait::Unknown);
         self.io.poll_arrival(cx).is_ready()
     }
 
@@ -254,7 +254,9 @@ impl UpstreamConnection {
             }
             Idle::Releasing => {
                 let mut cx = Context::from_waker(Waker::noop());
+                // Whatever else came instead makes the connection stir, and it is closed.
                 if self.io.is_receiving()
+                    && self.io.poll_arrival(&mut cx) == Poll::Ready(Arrival::Cancelled)
                     && let Poll::Ready(Ok(Received::Cancelled(buffer))) = self.io.poll_receive(&mut cx)
                 {
                     self.lane.0.buffers.give(buffer);

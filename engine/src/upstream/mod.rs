@@ -60,12 +60,14 @@ impl Upstream {
         let Request { mut head, body, exchange } = request;
         exchange.mark_upstream();
         self.prepare(&mut head, &exchange)?;
+        // What the handler has read, or put in its place, decides; not what the client had announced.
+        head.content = body.length();
         let mut content = match body.0 {
             Source::Empty => Content::none(),
             Source::Bytes(bytes) => Content::bytes(bytes),
-            Source::Client(_, _) => {
+            Source::Client(client, length) => {
                 let idempotent = retry::idempotent(head.method.as_str());
-                Content::from_client(exchange.clone(), head.content, idempotent)
+                Content::from_client(client, length, idempotent)
             }
             Source::Upstream(_) => {
                 return Err(Error::internal("a response's content cannot be sent as a request's"));
@@ -82,22 +84,22 @@ impl Upstream {
 
     fn prepare(&self, head: &mut RequestHead, exchange: &Exchange) -> Result<()> {
         let peer = exchange.connection().peer;
-        exchange
-            .read(|record| {
-                let request_id = str::from_utf8(&record.request_id).unwrap_or_default();
-                forward::request(
-                    head,
-                    &forward::Hop {
-                        client: canonical(peer.ip()),
-                        client_port: peer.port(),
-                        scheme: "http",
-                        via: &self.lane.0.config.via,
-                        request_id,
-                        trusted: false,
-                    },
-                )
-            })
-            .unwrap_or(Ok(()))?;
+        let mut forward = |request_id: &[u8]| {
+            let hop = forward::Hop {
+                client: canonical(peer.ip()),
+                client_port: peer.port(),
+                scheme: "http",
+                via: &self.lane.0.config.via,
+                request_id: str::from_utf8(request_id).unwrap_or_default(),
+                trusted: false,
+            };
+            forward::request(head, &hop)
+        };
+        match exchange.read(|record| forward(&record.request_id)) {
+            Some(forwarded) => forwarded?,
+            // The record has gone: a task sends this that has outlived its request.
+            None => forward(&self.lane.request_id())?,
+        }
         Ok(())
     }
 
@@ -140,15 +142,23 @@ impl Upstream {
             exchange.record(|record| record.attempt_ended(outcome(&error)));
             let Some(attempt) = attempt else { return Err(error) };
             let message = Message { idempotent: message, replayable: content.rewind() };
+            if !message.replayable {
+                // Even if nothing was written: a part of the content is gone.
+                return Err(error);
+            }
             match retry::verdict(&attempt, &message, &self.lane.0.config.retry, reached) {
                 Verdict::GiveUp(_) => return Err(error),
                 Verdict::Retry { costs_budget } => {
                     self.lane.0.metrics.count(Metric::Retries);
                     reached += u32::from(costs_budget);
-                    // A pooled connection that had gone says nothing of its endpoint, but the next may have gone too.
-                    fresh_only = attempt.reused.then(|| self.pool.pick_again(endpoint));
-                    if fresh_only.is_none() {
-                        tried.insert(endpoint);
+                    // A pooled connection that has gone may mean that its endpoint is going, so another is better if
+                    // there is one; and the next pooled one may have gone, too.
+                    tried.insert(endpoint);
+                    if attempt.reused {
+                        let other = self.pool.pick(&tried);
+                        fresh_only = Some(other.unwrap_or_else(|| self.pool.pick_again(endpoint)));
+                    } else {
+                        fresh_only = None;
                     }
                     last = Some(error);
                 }

@@ -1,6 +1,6 @@
 //! One lane's connections to a cluster: a picker, and the idle ones of each endpoint.
 
-use super::{Cluster, UpstreamConnection, connection::Idle};
+use super::{Cluster, UpstreamConnection};
 use crate::{
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
@@ -8,6 +8,7 @@ use crate::{
     lane::Lane,
     metrics::{EndpointStats, Endpoints, Metric},
     sink::Event,
+    sys,
 };
 use corelane_balancer::{EndpointId, Outcome, Picker, Tried};
 use std::{
@@ -59,7 +60,7 @@ impl UpstreamPool {
             failures: Cell::new(0),
             said: Cell::new(None),
         };
-        let picker = Picker::new(cluster.policy(), cluster.as_weights(), crate::sys::random());
+        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), sys::random());
         Rc::new(Self {
             lane: lane.clone(),
             cluster: cluster.clone(),
@@ -119,6 +120,11 @@ impl UpstreamPool {
         if lease.connection.is_none() {
             match self.connect(address, exchange).await {
                 Ok(connection) => lease.connection = Some(connection),
+                Err(error) if sys::is_exhaustion(&error) => {
+                    // No descriptor, port or memory is left here; that says nothing of the endpoint.
+                    self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
+                    return Err(Error::new(Side::Internal, Stage::Connect, ErrorKind::Exhausted));
+                }
                 Err(error) => {
                     lease.outcome.set(Outcome::Unreachable);
                     self.unreachable(endpoint, &error);
@@ -148,21 +154,20 @@ impl UpstreamPool {
     async fn connect(&self, address: SocketAddr, exchange: &Exchange) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
         let due = self.lane.after(self.lane.0.config.timeouts.connect);
-        let timer = &exchange.connection().timer;
         let mut connecting = pin!(Stream::connect(address));
         let stream = poll_fn(|cx| {
-            timer.clear();
-            timer.waits(cx);
+            exchange.begin_wait(cx);
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            if self.lane.0.wheel.expired(timer, due) {
+            if exchange.expired(due) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             Poll::Pending
         })
-        .await?;
-        exchange.mark_connected(self.lane.now().saturating_sub(began));
+        .await;
+        exchange.mark_connected(self.lane.look().saturating_sub(began));
+        let stream = stream?;
         self.lane.0.metrics.count(Metric::UpstreamConnects);
         let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
         Ok(Box::new(UpstreamConnection::new(&self.lane, io)))
@@ -186,7 +191,7 @@ impl UpstreamPool {
         for endpoint in &self.endpoints {
             endpoint.idle.borrow_mut().retain(|connection| {
                 let expired = connection.idle_due.get().is_none_or(|due| lane.0.wheel.passed(due));
-                if expired || (connection.idle.get() != Idle::Releasing && connection.stirs()) {
+                if expired || connection.stirs() {
                     return false;
                 }
                 swept.released += usize::from(connection.release());

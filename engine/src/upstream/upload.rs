@@ -4,7 +4,7 @@ use super::UpstreamConnection;
 use crate::{
     content::Pull,
     context::Exchange,
-    error::{Error, Result, Side, Stage},
+    error::{Error, ErrorKind, Result, Side, Stage},
     io::Buffer,
     lane::Lane,
     pace::Outflow,
@@ -29,6 +29,7 @@ pub(crate) struct Content {
     /// How much of that this attempt has sent.
     replayed: usize,
     taken_bytes: u64,
+    idempotent: bool,
     expects: bool,
 }
 
@@ -46,6 +47,7 @@ impl Content {
             replay: None,
             replayed: 0,
             taken_bytes: 0,
+            idempotent: true,
             expects: false,
         }
     }
@@ -54,10 +56,23 @@ impl Content {
         Self { length: Length::Known(bytes.len() as u64), source: Source::Bytes(bytes, 0), ..Self::none() }
     }
 
-    /// From the client; kept for another attempt if the method allows one.
+    /// From the client. It is kept for another attempt: if the method allows none, then until the first byte of the
+    /// request has been written.
     pub(crate) fn from_client(exchange: Rc<Exchange>, length: Length, idempotent: bool) -> Self {
-        let replay = idempotent.then(Vec::new);
-        Self { source: Source::Client(exchange), length, replay, ..Self::none() }
+        Self {
+            source: Source::Client(exchange),
+            length,
+            replay: Some(Vec::new()),
+            idempotent,
+            ..Self::none()
+        }
+    }
+
+    /// Something of the request has been written. What must not be sent twice need not be kept any longer.
+    fn written(&mut self) {
+        if !self.idempotent {
+            self.replay = None;
+        }
     }
 
     pub(crate) fn set_expects(&mut self, expects: bool) {
@@ -110,6 +125,9 @@ impl Content {
                 *sent += piece.len();
                 let last = *sent == bytes.len();
                 Poll::Ready(Ok(Some((piece, last))))
+            }
+            Source::Client(exchange) if exchange.is_closed() => {
+                Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Closed)))
             }
             Source::Client(exchange) => match ready!(exchange.connection().poll_content(cx))? {
                 Pull::End => Poll::Ready(Ok(None)),
@@ -264,7 +282,10 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             match connection.io.poll_sent(cx) {
-                Poll::Ready(Ok(())) => self.outflow.done(),
+                Poll::Ready(Ok(())) => {
+                    self.outflow.done();
+                    content.written();
+                }
                 Poll::Ready(Err(error)) => {
                     self.over = true;
                     return Poll::Ready(Err(Error::io(Side::Upstream, Stage::Send, &error)));

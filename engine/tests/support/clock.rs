@@ -33,6 +33,14 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(came.is_some(), "within {PATIENCE:?}: {what}");
 }
 
+/// Keeps the thread for so long: what a handler should not do to its lane.
+pub(crate) fn compute(time: Duration) {
+    let began = now();
+    while now().duration_since(began) < time {
+        std::hint::spin_loop();
+    }
+}
+
 /// How long `act` takes.
 pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
     let began = now();
