@@ -199,6 +199,43 @@ fn b_31_a_client_that_does_not_read_is_given_up() {
     assert!((bytes.len() as u64) < 64 * MIB);
 }
 
+#[test]
+fn h1q_01_slo_08_a_refused_client_that_still_sends_is_not_reset_within_limits_and_not_kept_beyond_them() {
+    let origin = Origin::echo();
+    let mut proxy = Proxy::start(&origin.address.to_string(), &["--linger", "1s"]);
+    get(proxy.address, "/warm");
+    let sockets = proxy.sockets();
+    let refused = |proxy: &Proxy| {
+        let mut client = Conn::connect(proxy.address);
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n");
+        assert_eq!(client.message(Role::Response).and_then(|answer| answer.status()), Some(400));
+        assert_eq!(client.rest(), Some((vec![], End::Fin)));
+        client
+    };
+    for _ in 0..10 {
+        // 48 of the 64 KiB. A client that reads late finds its answer, since no RST has come before.
+        let mut client = refused(&proxy);
+        for _ in 0..12 {
+            assert!(client.send([b'x'; 4 << 10]));
+            proxy.wait_until_idle();
+            assert!(client.stream.take_error().expect("a TCP socket").is_none(), "it was reset");
+        }
+    }
+    assert!(poll(PATIENCE, || (proxy.sockets() <= sockets).then_some(())).is_some(), "their end is seen");
+    // One that goes on and on, and one that neither sends nor closes.
+    let (mut sending, _silent) = (refused(&proxy), refused(&proxy));
+    let mut sent = 0;
+    while sending.send([b'x'; 4 << 10]) {
+        proxy.wait_until_idle();
+        sent += 4;
+        assert!(sent < 16 << 10, "{sent} KiB were taken of a client that was refused");
+    }
+    assert!(
+        poll(PATIENCE, || (proxy.sockets() <= sockets).then_some(())).is_some(),
+        "both are closed in the end"
+    );
+}
+
 /// A client that uploads for as long as it is let, on a thread of its own.
 fn upload_on(client: &Conn, count: &Arc<AtomicU64>) -> std::thread::JoinHandle<()> {
     let (mut uploading, count) =
