@@ -101,6 +101,8 @@ kinds! {
     VersionNotSupported = HTTP_VERSION_NOT_SUPPORTED, "HTTP version not supported";
     /// The preface of HTTP/2 where only HTTP/1 is spoken (RFC 9113 §3.4).
     Http2Preface = BAD_REQUEST, "HTTP/2 preface on an HTTP/1 connection";
+    /// The client speaks TLS on a port that does not.
+    Tls = BAD_REQUEST, "TLS on a port for clear text";
     /// The request line is over its limit (RFC 9112 §3).
     RequestLineTooLong = URI_TOO_LONG, "request line too long";
     /// The head is over its limit (RFC 6585 §5).

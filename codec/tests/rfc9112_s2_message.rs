@@ -135,8 +135,8 @@ fn s2_3_a_response_of_another_version_is_refused() {
 #[test]
 fn h1q_61_other_protocols_are_refused_by_their_first_bytes() {
     let first_bytes: &[(&str, &[u8], Kind)] = &[
-        ("TLS ClientHello", b"\x16\x03\x01", Kind::Method),
-        ("TLS ClientHello, first byte", b"\x16", Kind::Method),
+        ("TLS ClientHello", b"\x16\x03\x01", Kind::Tls),
+        ("TLS ClientHello, first byte", b"\x16", Kind::Tls),
         ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n", Kind::RequestLine),
         ("SSH with a comment", b"SSH-2.0-OpenSSH_9.6p1 Ubuntu-3\r\n", Kind::RequestLine),
         ("PROXY v1", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", Kind::RequestLine),

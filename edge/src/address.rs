@@ -12,7 +12,7 @@ const EXPECTED: &str = "expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080
 const WEIGHT_MAX: u32 = 65_535;
 
 /// A host, by name or by number, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct HostPort {
     /// Without brackets.
     host: String,
@@ -72,7 +72,7 @@ impl fmt::Display for HostPort {
 }
 
 /// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Listen {
     /// Every address of the machine, IPv4 and IPv6.
     Everywhere(u16),
@@ -81,7 +81,23 @@ pub(crate) enum Listen {
 }
 
 impl Listen {
-    fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Self::Everywhere(port) => *port,
+            Self::On(at) => at.port,
+        }
+    }
+
+    /// Whether one of two different addresses lies within the other, as far as can be told without asking anybody.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let is_everywhere = |listen: &Self| match listen {
+            Self::Everywhere(_) => true,
+            Self::On(at) => at.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()),
+        };
+        self.port() == other.port() && self.port() != 0 && (is_everywhere(self) || is_everywhere(other))
+    }
+
+    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
         match self {
             Self::On(at) => at.resolve(),
             Self::Everywhere(port) => {
@@ -108,6 +124,15 @@ impl FromStr for Listen {
     }
 }
 
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere(port) => write!(f, ":{port}"),
+            Self::On(at) => at.fmt(f),
+        }
+    }
+}
+
 /// All addresses to listen on; the same one twice is a mistake.
 pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<SocketAddr>, Failure> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
@@ -123,13 +148,28 @@ pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<SocketAddr>, Failu
 }
 
 /// Where to forward to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct To {
     at: HostPort,
     pub(crate) weight: Option<u32>,
 }
 
 impl To {
+    #[must_use]
+    pub(crate) fn with_weight(self, weight: Option<u32>) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// What is meant by an address that stands for every address of this machine.
+    pub(crate) fn unspecified(&self) -> Option<HostPort> {
+        let loopback = match self.at.host.parse() {
+            Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => IpAddr::from(Ipv4Addr::LOCALHOST),
+            Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => IpAddr::from(Ipv6Addr::LOCALHOST),
+            _ => return None,
+        };
+        Some(HostPort { host: loopback.to_string(), port: self.at.port })
+    }
+
     /// The addresses to forward to: of a name that has both kinds, the IPv4 ones, because an origin on `localhost`
     /// rarely listens on both.
     pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
@@ -146,6 +186,15 @@ impl To {
             return Err(Failure::Usage(format!("--to {address} is no address to connect to; try {meant}")));
         }
         Ok(addresses)
+    }
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.weight {
+            Some(weight) => write!(f, "{}={weight}", self.at),
+            None => self.at.fmt(f),
+        }
     }
 }
 
@@ -171,13 +220,14 @@ impl FromStr for To {
 }
 
 /// Why an address cannot be listened on, in a sentence that says what to do.
-pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+/// `setting` is what names it.
+pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &str) -> String {
     let port = address.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = Holder::of(address).map(|holder| format!(" ({holder})")).unwrap_or_default();
             format!(
-                "{address} is taken by another program{holder}; choose another --listen or find it with: \
+                "{address} is taken by another program{holder}; choose another {setting} or find it with: \
                  ss -ltnp 'sport = :{port}'"
             )
         }
@@ -187,7 +237,7 @@ pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
         ),
         io::ErrorKind::AddrNotAvailable => {
             format!(
-                "{address} is not an address of this machine; choose another --listen (ip -brief address lists them)"
+                "{address} is not an address of this machine; choose another {setting} (ip -brief address lists them)"
             )
         }
         _ => format!("cannot listen on {address}: {error}"),
@@ -240,7 +290,7 @@ mod tests {
             (io::ErrorKind::AddrNotAvailable, "not an address of this machine"),
             (io::ErrorKind::OutOfMemory, "cannot listen on 127.0.0.1:80: out of memory"),
         ] {
-            let says = cannot_listen(address, &kind.into());
+            let says = cannot_listen(address, &kind.into(), "--listen");
             assert!(says.contains(hint) && says.contains("127.0.0.1:80"), "{says}");
         }
     }

@@ -37,6 +37,21 @@ pub(crate) enum Command {
     /// Listen on addresses and forward everything to upstreams
     #[command(after_help = SIGNALS)]
     Proxy(ProxyArgs),
+    /// Serve what a configuration file says
+    #[command(after_help = SIGNALS)]
+    Run(FileArgs),
+    /// Say everything that is wrong with a configuration, and serve nothing
+    Check(FileArgs),
+    /// Say what holds and where it was set; or, of a request, which route takes it and why the others do not
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of a configuration
+    Schema {
+        /// The reference as Markdown instead
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Rewrite a configuration in its canonical form; comments stay
+    Fmt(FmtArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -64,6 +79,37 @@ pub(crate) struct ProxyArgs {
     pub(crate) serving: ServingArgs,
 }
 
+/// A configuration.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) config: FileArgs,
+    /// The method of a request
+    #[arg(requires = "url")]
+    pub(crate) method: Option<String>,
+    /// Its URL
+    pub(crate) url: Option<String>,
+    /// One of its header fields. Repeatable
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", requires = "url")]
+    pub(crate) headers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FmtArgs {
+    #[command(flatten)]
+    pub(crate) config: FileArgs,
+    /// Change nothing; exit with 1 if the file is not in its canonical form
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where to listen. Repeatable, or separated by commas
@@ -74,7 +120,7 @@ pub(crate) struct DemoArgs {
 }
 
 /// How an upstream is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
 pub(crate) enum Balance {
     /// In turn, by weight
     #[default]
@@ -197,7 +243,7 @@ pub(crate) enum AccessLogTo {
     To(log::Target),
 }
 
-fn access_log(text: &str) -> Result<AccessLogTo, String> {
+pub(crate) fn access_log(text: &str) -> Result<AccessLogTo, String> {
     match text {
         "" => Err("expected stdout, off, or a path".to_owned()),
         "off" => Ok(AccessLogTo::Off),

@@ -4,7 +4,8 @@ use crate::{
     address::resolve_listen,
     cli::{DemoArgs, LogFormat},
     failure::Failure,
-    serve::{self, Listening, Plan},
+    proxy,
+    serve::{self, Listening, Plan, Serving, Settings},
 };
 use corelane_control::Address;
 use corelane_engine::{Cluster, Engine, Handle, Handler, Request, Response, Result, StatusCode};
@@ -51,15 +52,15 @@ impl Handler for Origin {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &DemoArgs) -> std::result::Result<(), Failure> {
     let listen = resolve_listen(&args.listen)?;
-    let admin = serve::admin_address(&args.serving)?.unwrap_or(Address::Tcp(ANY_PORT));
+    let admin = serve::admin_address(args.serving.admin.as_ref())?.unwrap_or(Address::Tcp(ANY_PORT));
     let origins = start_origins(args)?;
     let served = cluster(&origins).and_then(|cluster| {
         serve::run(Plan {
-            listen,
-            cluster,
-            serving: &args.serving,
+            install: &|builder| proxy::install(builder, &listen, &cluster),
+            upstreams: cluster.addresses().to_vec(),
+            serving: Serving::of(&args.serving, LogFormat::Combined),
             admin: Some(admin),
-            log_format: args.serving.log_format.unwrap_or(LogFormat::Combined),
+            settings: Settings::Flags,
             say_more: Some(&|listening| crate::print_or_ignore(&guide(listening))),
         })
     });

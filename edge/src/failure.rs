@@ -2,13 +2,15 @@
 
 use std::{fmt, process::ExitCode};
 
-/// A failure of a command. 3 is kept for a bad configuration file.
+/// A failure of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// At run time: exit code 1.
     Run(String),
     /// The command line asks for what cannot be: exit code 2.
     Usage(String),
+    /// The configuration file is bad: exit code 3. A line for each fault, and a sentence for all of them.
+    Config { list: String, says: String },
 }
 
 impl Failure {
@@ -16,6 +18,17 @@ impl Failure {
         match self {
             Self::Run(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
+            Self::Config { .. } => ExitCode::from(3),
+        }
+    }
+}
+
+impl Failure {
+    /// Lines that are said before it.
+    pub(crate) fn list(&self) -> &str {
+        match self {
+            Self::Config { list, .. } => list,
+            Self::Run(_) | Self::Usage(_) => "",
         }
     }
 }
@@ -23,7 +36,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Run(says) | Self::Usage(says) => f.write_str(says),
+            Self::Run(says) | Self::Usage(says) | Self::Config { says, .. } => f.write_str(says),
         }
     }
 }

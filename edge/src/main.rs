@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`cli`] | the command line, as a value |
 //! | [`units`], [`address`] | what its durations, sizes and addresses look like |
-//! | [`proxy`], [`demo`] | the commands |
+//! | [`config`] | the configuration file |
+//! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
+//! | [`proxy`], [`demo`], [`run`](mod@run), [`files`] | the commands |
 //! | [`serve`], [`signals`] | an engine with its logs, its admin server and the process's signals, from start to end |
 //! | [`holder`] | who has a port that is taken |
 //! | [`failure`] | why a command failed, in a sentence, and the exit code |
@@ -13,11 +15,17 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod auth;
 mod cli;
+mod config;
 mod demo;
 mod failure;
+mod files;
+mod gateway;
 mod holder;
 mod proxy;
+mod router;
+mod run;
 mod serve;
 mod signals;
 mod units;
@@ -38,16 +46,25 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "error: {failure}");
+            let list = failure.list();
+            let _ = writeln!(io::stderr(), "{list}error: {failure}");
             failure.exit_code()
         }
     }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment, for `${NAME}`")]
+    let env = |name: &str| std::env::var(name).ok();
     match cli.command {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Proxy(args)) => proxy::run(&args),
+        Some(Command::Run(args)) => run::run(files::load(&args.file, &env)?),
+        Some(Command::Check(args)) => print(&files::check(&args.file, &env)?),
+        Some(Command::Explain(args)) => print(&files::explain(&args, &env)?),
+        Some(Command::Schema { reference: false }) => print(&config::schema::text()),
+        Some(Command::Schema { reference: true }) => print(&config::reference::text()),
+        Some(Command::Fmt(args)) => files::fmt(&args),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "corelane", &mut script);

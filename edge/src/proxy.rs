@@ -4,9 +4,9 @@ use crate::{
     address::{To, resolve_listen},
     cli::{Balance, LogFormat, ProxyArgs},
     failure::Failure,
-    serve::{self, Plan},
+    serve::{self, Plan, Serving, Settings},
 };
-use corelane_engine::{Cluster, Handler, Request, Response, Result, Upstream};
+use corelane_engine::{Builder, Cluster, Handler, Request, Response, Result, Upstream};
 use std::net::SocketAddr;
 
 /// Forwards every request to its origin.
@@ -23,19 +23,28 @@ impl Handler for Proxy {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ProxyArgs) -> std::result::Result<(), Failure> {
     let endpoints = endpoints(&args.to)?;
-    let plan = Plan {
-        listen: resolve_listen(&args.listen)?,
-        cluster: cluster(&endpoints, args.balance)?,
-        serving: &args.serving,
-        admin: serve::admin_address(&args.serving)?,
-        log_format: args.serving.log_format.unwrap_or(LogFormat::Json),
+    let listen = resolve_listen(&args.listen)?;
+    let cluster = cluster(&endpoints, args.balance)?;
+    serve::run(Plan {
+        install: &|builder| install(builder, &listen, &cluster),
+        upstreams: cluster.addresses().to_vec(),
+        serving: Serving::of(&args.serving, LogFormat::Json),
+        admin: serve::admin_address(args.serving.admin.as_ref())?,
+        settings: Settings::Flags,
         say_more: None,
-    };
-    serve::run(plan)
+    })
+}
+
+/// One handler for every address.
+pub(crate) fn install(builder: Builder, listen: &[SocketAddr], cluster: &Cluster) -> Builder {
+    listen.iter().fold(builder, |builder, address| {
+        let cluster = cluster.clone();
+        builder.serve(*address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
+    })
 }
 
 /// Every address to forward to, with its weight. An address that is named twice counts twice.
-fn endpoints(to: &[To]) -> std::result::Result<Vec<(SocketAddr, Option<u32>)>, Failure> {
+pub(crate) fn endpoints(to: &[To]) -> std::result::Result<Vec<(SocketAddr, Option<u32>)>, Failure> {
     let mut endpoints = Vec::new();
     for one in to {
         endpoints.extend(one.resolve()?.into_iter().map(|address| (address, one.weight)));
@@ -43,21 +52,25 @@ fn endpoints(to: &[To]) -> std::result::Result<Vec<(SocketAddr, Option<u32>)>, F
     Ok(endpoints)
 }
 
-/// The recipe; weights hold for every way to choose.
 fn cluster(
     endpoints: &[(SocketAddr, Option<u32>)],
     balance: Balance,
 ) -> std::result::Result<Cluster, Failure> {
+    let cluster = recipe(endpoints, balance).name("default").resolve();
+    cluster.map_err(|error| Failure::Usage(format!("--to cannot be: {error}")))
+}
+
+/// The recipe; weights hold for every way to choose.
+pub(crate) fn recipe(endpoints: &[(SocketAddr, Option<u32>)], balance: Balance) -> Cluster {
     let addresses = endpoints.iter().map(|(address, _)| address.to_string());
     let weights = endpoints.iter().map(|(_, weight)| weight.unwrap_or(1));
     let is_weighted = endpoints.iter().any(|(_, weight)| weight.is_some());
-    let cluster = match balance {
+    match balance {
         Balance::RoundRobin if is_weighted => Cluster::weighted_round_robin(addresses.zip(weights)),
         Balance::RoundRobin => Cluster::round_robin(addresses),
         Balance::Random => Cluster::random(addresses).weights(weights),
         Balance::LeastRequest => Cluster::least_request(addresses).weights(weights),
-    };
-    cluster.name("default").resolve().map_err(|error| Failure::Usage(format!("--to cannot be: {error}")))
+    }
 }
 
 #[cfg(test)]

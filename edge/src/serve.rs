@@ -5,12 +5,11 @@ use crate::{
     address::cannot_listen,
     cli::{AccessLogTo, AdminAt, LogFormat, ServingArgs},
     failure::Failure,
-    proxy::Proxy,
     signals,
     version::{COMMIT, VERSION},
 };
 use corelane_control::{About, Address, Admin, Control, Events, Setup, events::EventLog, log};
-use corelane_engine::{Builder, Cluster, Engine, Event, Handle, StartError};
+use corelane_engine::{Builder, Driver, Engine, Event, Handle, Limits, StartError, Timeouts};
 use signal_hook::iterator::Signals;
 use std::{
     fmt,
@@ -30,14 +29,74 @@ const LOG_CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// What is to be served.
 pub(crate) struct Plan<'a> {
-    pub(crate) listen: Vec<SocketAddr>,
-    /// Resolved.
-    pub(crate) cluster: Cluster,
-    pub(crate) serving: &'a ServingArgs,
+    /// Adds the addresses and their handlers.
+    pub(crate) install: &'a dyn Fn(Builder) -> Builder,
+    /// Tried once at the start.
+    pub(crate) upstreams: Vec<SocketAddr>,
+    pub(crate) serving: Serving,
     pub(crate) admin: Option<Address>,
-    pub(crate) log_format: LogFormat,
+    pub(crate) settings: Settings,
     /// Called once everything listens.
     pub(crate) say_more: Option<&'a dyn Fn(&Listening)>,
+}
+
+/// How it is to be served.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) lanes: usize,
+    pub(crate) driver: Driver,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
+    pub(crate) content_max: Option<u64>,
+    pub(crate) connections_max: Option<usize>,
+    pub(crate) access_log: AccessLogTo,
+    pub(crate) log_format: LogFormat,
+}
+
+impl Serving {
+    /// As the command line says; `log_format` where it says nothing.
+    pub(crate) fn of(args: &ServingArgs, log_format: LogFormat) -> Self {
+        Self {
+            lanes: args.lanes,
+            driver: args.driver(),
+            timeouts: args.timeouts(),
+            limits: Limits::default(),
+            content_max: Some(args.content_max),
+            connections_max: None,
+            access_log: args.access_log.clone(),
+            log_format: args.log_format.unwrap_or(log_format),
+        }
+    }
+}
+
+/// Where somebody has said what to do, for errors that say what to say instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settings {
+    Flags,
+    File,
+}
+
+impl Settings {
+    pub(crate) fn listen(self) -> &'static str {
+        match self {
+            Self::Flags => "--listen",
+            Self::File => "`listen`",
+        }
+    }
+
+    fn access_log(self) -> &'static str {
+        match self {
+            Self::Flags => "--access-log",
+            Self::File => "`log.access`",
+        }
+    }
+
+    fn driver(self) -> &'static str {
+        match self {
+            Self::Flags => "leave --driver out",
+            Self::File => "leave `driver` out",
+        }
+    }
 }
 
 /// Where everything listens, with the ports that the system chose.
@@ -47,8 +106,8 @@ pub(crate) struct Listening {
 }
 
 /// The admin address, looked up.
-pub(crate) fn admin_address(serving: &ServingArgs) -> Result<Option<Address>, Failure> {
-    Ok(match &serving.admin {
+pub(crate) fn admin_address(admin: Option<&AdminAt>) -> Result<Option<Address>, Failure> {
+    Ok(match admin {
         None => None,
         Some(AdminAt::Unix(path)) => Some(Address::Unix(path.clone())),
         Some(AdminAt::Tcp(at)) => at.resolve()?.first().copied().map(Address::Tcp),
@@ -70,9 +129,7 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
     let mut signals = signals::register().map_err(failed("signals cannot be handled"))?;
     let admin =
         plan.admin.as_ref().map(Admin::bind).transpose().map_err(|error| Failure::Run(error.to_string()))?;
-    let access_log = start_access_log(&plan.serving.access_log, events)?;
-    let upstreams = plan.cluster.addresses().to_vec();
-
+    let access_log = start_access_log(&plan, events)?;
     let cut = Arc::new(AtomicU64::new(0));
     let engine = start_engine(&plan, access_log.as_ref(), events, &cut)?;
 
@@ -85,7 +142,7 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
         admin,
         access_log: access_log.as_ref().map(log::Writer::counts),
         event_log: Some(event_log.counts()),
-        upstreams,
+        upstreams: plan.upstreams,
         events: events.clone(),
     };
     let control = Control::start(setup, engine.clone()).map_err(failed("the control thread cannot start"))?;
@@ -96,7 +153,7 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
         say(&listening);
     }
 
-    let ended = wait(&mut signals, &engine, access_log.as_ref(), events);
+    let ended = wait(&mut signals, &engine, access_log.as_ref(), events, plan.settings);
     // Nothing logs any more once the lanes have ended; the admin server answers until the very end.
     if let Some(log) = access_log
         && !log.close(LOG_CLOSE_MAX)
@@ -117,37 +174,34 @@ fn start_engine(
     events: &Events,
     cut: &Arc<AtomicU64>,
 ) -> Result<Handle, Failure> {
-    let serving = plan.serving;
+    let serving = &plan.serving;
     let mut builder = Engine::builder()
         .lanes(serving.lanes)
-        .driver(serving.driver())
-        .timeouts(serving.timeouts())
-        .content_bytes_max(Some(serving.content_max))
+        .driver(serving.driver)
+        .timeouts(serving.timeouts.clone())
+        .limits(serving.limits.clone())
+        .content_bytes_max(serving.content_max)
+        .max_connections(serving.connections_max)
         .on_event(on_event(events.clone(), Arc::clone(cut)));
     if let Some(log) = access_log {
-        builder = builder.on_record(log.sinks(plan.log_format.into()));
+        builder = builder.on_record(log.sinks(serving.log_format.into()));
     }
-    for address in &plan.listen {
-        builder = listen(builder, *address, plan.cluster.clone());
-    }
-    builder.spawn().map_err(|error| Failure::Run(cannot_start(&error)))
+    let builder = (plan.install)(builder);
+    builder.spawn().map_err(|error| Failure::Run(cannot_start(&error, plan.settings)))
 }
 
-/// In a sentence that says what to do, in the words of the command line.
-fn cannot_start(error: &StartError) -> String {
+/// In a sentence that says what to do, in the words of whoever has to.
+fn cannot_start(error: &StartError, settings: Settings) -> String {
     match error {
-        StartError::Bind { address, error } => cannot_listen(*address, error),
+        StartError::Bind { address, error } => cannot_listen(*address, error, settings.listen()),
         StartError::Driver(error) => {
             format!(
-                "{error}; leave --driver out to fall back to epoll, or allow io_uring (seccomp, sysctl kernel.io_uring_disabled)"
+                "{error}; {} to fall back to epoll, or allow io_uring (seccomp, sysctl kernel.io_uring_disabled)",
+                settings.driver()
             )
         }
         error => error.to_string(),
     }
-}
-
-fn listen(builder: Builder, address: SocketAddr, cluster: Cluster) -> Builder {
-    builder.serve(address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
 }
 
 /// Tells people, and adds up what the end of a drain cut off.
@@ -166,6 +220,7 @@ fn wait(
     engine: &Handle,
     access_log: Option<&log::Writer>,
     events: &Events,
+    settings: Settings,
 ) -> Result<(), Failure> {
     let (handle, joined) = (signals.handle(), engine.clone());
     thread::Builder::new()
@@ -175,7 +230,7 @@ fn wait(
             handle.close();
         })
         .map_err(failed("a thread cannot start"))?;
-    signals::answer(signals, engine, access_log, events);
+    signals::answer(signals, engine, access_log, events, settings);
     engine.join();
     if engine.is_draining() {
         Ok(())
@@ -186,13 +241,14 @@ fn wait(
     }
 }
 
-fn start_access_log(to: &AccessLogTo, events: &Events) -> Result<Option<log::Writer>, Failure> {
-    let AccessLogTo::To(target) = to else { return Ok(None) };
+fn start_access_log(plan: &Plan<'_>, events: &Events) -> Result<Option<log::Writer>, Failure> {
+    let AccessLogTo::To(target) = &plan.serving.access_log else { return Ok(None) };
     let complaints = events.clone();
     match log::Writer::start(target.clone(), move |level, says| complaints.say(level, says)) {
         Ok(writer) => Ok(Some(writer)),
         Err(error) => Err(Failure::Run(format!(
-            "cannot open the access log {target}: {error}; choose another --access-log, or off"
+            "cannot open the access log {target}: {error}; choose another {}, or off",
+            plan.settings.access_log()
         ))),
     }
 }

@@ -1,5 +1,6 @@
 //! What the process does when it is sent a signal, until its engine has ended.
 
+use crate::serve::Settings;
 use corelane_control::{Events, log};
 use corelane_engine::Handle;
 use signal_hook::{
@@ -55,6 +56,7 @@ pub(crate) fn answer(
     engine: &Handle,
     access_log: Option<&log::Writer>,
     events: &Events,
+    settings: Settings,
 ) {
     let mut stage = Stage::Serving;
     for signal in signals.forever() {
@@ -69,7 +71,14 @@ pub(crate) fn answer(
                 None => events.info(format_args!("{name}: there is no access log to reopen")),
             },
             Wish::Reload => {
-                events.info(format_args!("{name}: there is no configuration file to reload"));
+                events.info(format_args!(
+                    "{name}: {}",
+                    match settings {
+                        Settings::Flags => "there is no configuration file to reload",
+                        Settings::File =>
+                            "reloading is not built yet; a changed file is served after a restart",
+                    }
+                ));
             }
             // Without an answer the signal would end the process.
             Wish::Upgrade => {

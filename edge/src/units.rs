@@ -7,7 +7,7 @@ use std::time::Duration;
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 const DURATION_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-const SIZE_UNITS: [(&str, u64); 3] = [("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)];
+const SIZE_UNITS: [(&str, u64); 4] = [("b", 1), ("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)];
 
 /// `500ms`, `3s`, `1m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -27,7 +27,7 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `64k`, `1m`, `1g`: multiples of 1024.
+/// `500b`, `64k`, `1m`, `1g`: multiples of 1024.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     quantity(text, &SIZE_UNITS, "a size", "64k, 1m or 1g")
 }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn sizes_have_a_unit() {
-        for (text, bytes) in [("64k", 65_536), ("1m", 1 << 20), ("1g", 1 << 30), ("0k", 0)] {
+        for (text, bytes) in [("64k", 65_536), ("1m", 1 << 20), ("1g", 1 << 30), ("0k", 0), ("500b", 500)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         assert!(size("1024").unwrap_err().contains("needs a unit"));

@@ -179,7 +179,8 @@ impl Builder {
         self
     }
 
-    /// Runs until it is drained, which without a [`Handle`] nobody can do: for programs that are the proxy.
+    /// Runs until it is drained, which without a [`Handle`] nobody can do. The engine installs no signal handler, so a
+    /// TERM ends the process in mid-request: to drain then, use [`spawn`](Self::spawn) and call [`Handle::drain`].
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn).
@@ -242,7 +243,7 @@ impl Builder {
                 let mut address = *address;
                 for (id, sockets) in lanes.iter_mut().enumerate() {
                     let bind = |error| StartError::Bind { address, error };
-                    let socket = sys::listen(address, id == 0).map_err(bind)?;
+                    let socket = listen(address, id == 0).map_err(bind)?;
                     // Port 0 is the kernel's choice for the first, and then everybody's.
                     address = socket.local_addr().map_err(bind)?;
                     sockets.push(Socket(socket, address, listening.serve.clone()));
@@ -251,6 +252,22 @@ impl Builder {
         }
         Ok(lanes)
     }
+}
+
+/// Opens a listening socket. After a kill, the kernel takes some milliseconds to dissolve a ring and what it holds, so
+/// a supervisor that restarts at once finds its own address taken: that is waited for, for a second.
+fn listen(address: SocketAddr, first: bool) -> io::Result<TcpListener> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    const PAUSES: u32 = 50;
+    for _ in 0..PAUSES {
+        match sys::listen(address, first) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && first => {
+                let _ = crossbeam_channel::after(PAUSE).recv();
+            }
+            done => return done,
+        }
+    }
+    sys::listen(address, first)
 }
 
 struct Socket(TcpListener, SocketAddr, Arc<Serve>);

@@ -48,6 +48,11 @@
 //!   is how work at the origin is cancelled; nothing half-used is pooled.
 //! * The record of the exchange is closed, and counted, on every path.
 //!
+//! A task of [`Lane::spawn`] may outlive the request that began it. What it still holds of the request has no business
+//! with the client any more: content that has not been read is an error there, and an upstream's answer is the task's
+//! own. Deadlines wake the task that polled last, so the futures of one request belong into one task: under an executor
+//! of its own within a handler (such as `FuturesUnordered`), race them against [`Lane::sleep`].
+//!
 //! # What a lane must not do
 //!
 //! Block. A handler that computes for long holds up every connection of its lane: split the work with
@@ -82,11 +87,14 @@ mod wheel;
 
 pub use body::{Body, Chunk};
 pub use bytes::Bytes;
-pub use corelane_balancer::retry::RetryPolicy;
-pub use corelane_codec::{Fields, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
+pub use corelane_balancer::{Policy, retry::RetryPolicy};
+pub use corelane_codec::{
+    Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version, fields::InvalidField,
+};
 pub use engine::{Builder, Engine, FnSink, Handle, StartError, probe_driver};
 pub use error::{Error, ErrorKind, Result, Side, Stage};
 pub use handler::Handler;
+pub use hdrhistogram::Histogram;
 pub use http::{Method, StatusCode};
 pub use io::driver::{Driver, RING_FLAGS, Running};
 pub use lane::Lane;

@@ -3,6 +3,12 @@
 use std::time::Duration;
 
 /// How long things may take. A lane checks them on a coarse wheel: one fires up to 50 ms late, never early.
+///
+/// ```
+/// let mut timeouts = corelane_engine::Timeouts::default();
+/// timeouts.connect = std::time::Duration::from_secs(1);
+/// let engine = corelane_engine::Engine::builder().timeouts(timeouts);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {

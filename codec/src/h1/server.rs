@@ -7,6 +7,9 @@ use super::{Event, Received, Wrap, emit};
 use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
 
+/// The first byte of a TLS connection (RFC 8446 §5.1), which no method has.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// A connection from a client.
 #[derive(Debug)]
 pub struct Server {
@@ -333,6 +336,9 @@ impl Start {
     fn request_line(&mut self, limits: &Limits, input: &[u8]) -> Result<Option<RequestLine>, Kind> {
         if self.line.is_some() || input == b"\r" {
             return Ok(self.line);
+        }
+        if input.first() == Some(&TLS_HANDSHAKE) {
+            return Err(Kind::Tls);
         }
         if !self.method_ended {
             let end = parse::method(input, self.method_len as usize, limits)?;

@@ -1,0 +1,73 @@
+//! The configuration file: TOML, two depths, one file or many.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`source`], [`errors`] | files, places in them, and what is wrong there |
+//! | [`variables`], [`tree`], [`load`](mod@load) | variables, TOML with places, includes |
+//! | [`keys`] | **the** table: every key with its type, range, default and help |
+//! | [`reader`], [`values`] | takes values out of a tree as the table says, and notes them |
+//! | [`read`], [`data`] | one small reader for each table of the file; plain data |
+//! | [`schema`], [`reference`](mod@reference), [`explain`] | what else comes from the table and from the notes |
+//! | [`format`](mod@format) | the canonical form of a file |
+
+pub(crate) mod data;
+mod errors;
+pub(crate) mod explain;
+pub(crate) mod format;
+mod keys;
+mod load;
+mod read;
+mod reader;
+pub(crate) mod reference;
+pub(crate) mod schema;
+mod source;
+mod tree;
+pub(crate) mod values;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use data::Config;
+pub(crate) use source::Files;
+pub(crate) use variables::Env;
+
+use errors::Errors;
+use reader::{Note, Reader};
+use std::path::Path;
+
+/// A configuration that can be served, and where all of it comes from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) files: Files,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Why a configuration cannot be served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    /// A line for each fault.
+    pub(crate) list: String,
+    /// All of it in a sentence.
+    pub(crate) says: String,
+}
+
+/// Reads a file and all that it includes. It binds nothing and asks no resolver.
+pub(crate) fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Invalid> {
+    let (mut files, mut errors) = (Files::default(), Errors::default());
+    let table = load::load(path, env, &mut files, &mut errors)
+        .map_err(|says| Invalid { list: String::new(), says })?;
+    let mut reader = Reader::new(&files, &mut errors);
+    let config = read::read(&mut reader, &table);
+    let notes = reader.notes;
+    if errors.is_empty() {
+        return Ok(Loaded { config, files, notes });
+    }
+    let (count, list) = errors.list(&files);
+    let says = match count {
+        1 => format!("{} has an error", path.display()),
+        count => format!("{} has {count} errors", path.display()),
+    };
+    Err(Invalid { list, says })
+}

@@ -1,0 +1,106 @@
+//! A configuration that has been read: plain data in which everything is what it must be.
+
+use super::{
+    source::At,
+    values::{Edits, Network, Template, User},
+};
+use crate::{
+    address::{Listen, To},
+    cli::{AccessLogTo, AdminAt, Balance, LogFormat},
+    router::{Conditions, HostPattern, PathPattern},
+};
+use corelane_engine::{Driver, Limits, StatusCode, Timeouts};
+
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) lanes: usize,
+    pub(crate) driver: Driver,
+    pub(crate) content_max: Option<u64>,
+    pub(crate) connections_max: Option<usize>,
+    pub(crate) admin: Option<AdminAt>,
+    pub(crate) access_log: AccessLogTo,
+    pub(crate) log_format: LogFormat,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
+    pub(crate) upstreams: Vec<Upstream>,
+    pub(crate) sites: Vec<Site>,
+}
+
+/// Endpoints and how one is chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    /// What metrics and logs call it.
+    pub(crate) name: String,
+    pub(crate) balance: Balance,
+    pub(crate) to: Vec<To>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) at: At,
+    /// None: any host.
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) strict_paths: bool,
+    /// What holds where no route takes a request.
+    pub(crate) rules: Rules,
+    pub(crate) routes: Vec<Route>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) at: At,
+    /// None: any path.
+    pub(crate) paths: Vec<PathPattern>,
+    pub(crate) conditions: Conditions,
+    pub(crate) action: Action,
+    /// With what it has of its site.
+    pub(crate) rules: Rules,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    Forward(Forward),
+    Redirect { to: Template, status: StatusCode },
+    Respond { status: StatusCode, body: String, media_type: String },
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Forward {
+    /// Among the configuration's.
+    pub(crate) upstream: usize,
+    pub(crate) strip: Option<String>,
+    pub(crate) rewrite: Option<Template>,
+}
+
+/// What a site and a route may both say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    pub(crate) allow: Vec<Network>,
+    pub(crate) deny: Vec<Network>,
+    pub(crate) auth: Option<BasicAuth>,
+    pub(crate) request: Edits,
+    pub(crate) response: Edits,
+    /// The first that fits is taken.
+    pub(crate) pages: Vec<Page>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BasicAuth {
+    pub(crate) realm: String,
+    pub(crate) users: Vec<User>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    /// From and to, inclusive.
+    pub(crate) statuses: (u16, u16),
+    pub(crate) body: String,
+    pub(crate) media_type: String,
+}
+
+impl Rules {
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.allow.is_empty() || !self.deny.is_empty() || self.auth.is_some()
+    }
+}

@@ -1,0 +1,153 @@
+//! Reads what concerns the process, and named upstreams.
+
+use super::{Reader, Scope};
+use crate::{
+    address::To,
+    cli::{AccessLogTo, AdminAt, Balance, LogFormat, access_log},
+    config::{
+        data::Upstream,
+        errors::quote,
+        reader::{Endpoint, Located},
+    },
+};
+use corelane_engine::{Driver, Limits, Timeouts};
+
+pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
+    match reader.choice(top, "driver") {
+        Some("uring") => Driver::Uring,
+        Some("epoll") => Driver::Epoll,
+        _ => Driver::Auto,
+    }
+}
+
+pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Option<AdminAt> {
+    let mut scope = reader.table_or_defaults(top, "admin");
+    let at = reader.text(&mut scope, "listen", str::parse);
+    reader.finish(scope);
+    at.map(|at| at.value)
+}
+
+pub(super) fn log(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (AccessLogTo, LogFormat) {
+    let mut scope = reader.table_or_defaults(top, "log");
+    let to = reader.text(&mut scope, "access", access_log).map_or(AccessLogTo::Off, |to| to.value);
+    let format = match reader.choice(&mut scope, "format") {
+        Some("combined") => LogFormat::Combined,
+        _ => LogFormat::Json,
+    };
+    reader.finish(scope);
+    (to, format)
+}
+
+pub(super) fn timeouts(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Timeouts {
+    let mut scope = reader.table_or_defaults(top, "timeouts");
+    let mut timeouts = Timeouts::default();
+    timeouts.connect = reader.time(&mut scope, "connect");
+    timeouts.client_head = reader.time(&mut scope, "client_head");
+    timeouts.upstream_head = reader.time(&mut scope, "upstream_head");
+    timeouts.between_bytes = reader.time(&mut scope, "between_bytes");
+    timeouts.request = reader.time_or_none(&mut scope, "request");
+    timeouts.client_idle = reader.time(&mut scope, "client_idle");
+    timeouts.upstream_idle = reader.time(&mut scope, "upstream_idle");
+    timeouts.tunnel_idle = reader.time(&mut scope, "tunnel_idle");
+    timeouts.expect = reader.time(&mut scope, "expect");
+    timeouts.content_rate_min = reader.size(&mut scope, "content_rate_min").unwrap_or_default();
+    timeouts.content_rate_grace = reader.time(&mut scope, "content_rate_grace");
+    timeouts.linger = reader.time(&mut scope, "linger");
+    timeouts.linger_bytes_max = reader.size(&mut scope, "linger_max").unwrap_or_default();
+    timeouts.drain_grace = reader.time(&mut scope, "drain_grace");
+    reader.finish(scope);
+    timeouts
+}
+
+/// And the most connections, which are the engine's and not the codec's.
+pub(super) fn limits(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Limits, Option<usize>) {
+    let mut scope = reader.table_or_defaults(top, "limits");
+    let connections = reader.count(&mut scope, "connections_max").map(number);
+    let mut limits = Limits::default();
+    limits.request_line_bytes_max = bytes(reader, &mut scope, "request_line_max");
+    limits.method_bytes_max = bytes(reader, &mut scope, "method_max");
+    limits.request_head_bytes_max = bytes(reader, &mut scope, "request_head_max");
+    limits.request_fields_max = fields(reader, &mut scope, "request_fields_max");
+    limits.response_head_bytes_max = bytes(reader, &mut scope, "response_head_max");
+    limits.response_fields_max = fields(reader, &mut scope, "response_fields_max");
+    limits.trailer_bytes_max = bytes(reader, &mut scope, "trailer_max");
+    limits.trailer_fields_max = fields(reader, &mut scope, "trailer_fields_max");
+    limits.chunk_extension_bytes_max = reader.size(&mut scope, "chunk_extension_max").unwrap_or_default();
+    limits.chunk_extension_bytes_per_chunk =
+        reader.size(&mut scope, "chunk_extension_per_chunk_max").unwrap_or_default();
+    limits.interim_responses_max =
+        number(reader.count(&mut scope, "interim_responses_max").unwrap_or_default());
+    limits.leading_empty_lines_max =
+        number(reader.count(&mut scope, "leading_empty_lines_max").unwrap_or_default());
+    reader.finish(scope);
+    (limits, connections)
+}
+
+fn bytes(reader: &mut Reader<'_>, scope: &mut Scope<'_>, name: &'static str) -> usize {
+    number(reader.size(scope, name).unwrap_or_default())
+}
+
+fn fields(reader: &mut Reader<'_>, scope: &mut Scope<'_>, name: &'static str) -> usize {
+    number(reader.count(scope, name).unwrap_or_default())
+}
+
+/// The table's range is far below any overflow.
+pub(super) fn number<T: TryFrom<u64> + Default>(number: u64) -> T {
+    T::try_from(number).unwrap_or_default()
+}
+
+pub(super) fn upstreams(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<Upstream> {
+    let named = reader.named(top, "upstream");
+    let one = |(name, mut scope): (Located<String>, Scope<'_>)| {
+        if name.value.is_empty() || name.value.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            reader.error(name.at, "expected a name without spaces, such as [upstream.app]");
+        }
+        let to = endpoints(reader, &mut scope);
+        let balance = balance(reader, &mut scope);
+        reader.finish(scope);
+        Upstream { name: name.value, balance, to }
+    };
+    named.into_iter().map(one).collect()
+}
+
+pub(super) fn balance(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Balance {
+    match reader.choice(scope, "balance") {
+        Some("random") => Balance::Random,
+        Some("least-request") => Balance::LeastRequest,
+        _ => Balance::RoundRobin,
+    }
+}
+
+/// The endpoints of `to`.
+pub(super) fn endpoints(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Vec<To> {
+    let mut to = Vec::new();
+    for endpoint in reader.endpoints(scope, "to") {
+        match endpoint {
+            Endpoint::Address(Located { at, value }) => match address(value) {
+                Ok(address) => to.push(address),
+                Err(says) => {
+                    reader.error(at, format!("{} is no endpoint: {says}", quote(value)));
+                }
+            },
+            Endpoint::Table(mut scope) => {
+                let address = reader.text(&mut scope, "address", address);
+                let weight = reader.count(&mut scope, "weight").map(number);
+                reader.finish(scope);
+                to.extend(address.map(|address| address.value.with_weight(weight)));
+            }
+        }
+    }
+    to
+}
+
+/// Without the weight that the command line has behind a `=`.
+fn address(text: &str) -> Result<To, String> {
+    if text.contains('=') {
+        return Err("a weight stands in a table: { address = \"10.0.0.1:8080\", weight = 3 }".to_owned());
+    }
+    let to: To = text.parse()?;
+    match to.unspecified() {
+        Some(meant) => Err(format!("this is no address to connect to; did you mean \"{meant}\"?")),
+        None => Ok(to),
+    }
+}
