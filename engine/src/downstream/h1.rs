@@ -6,6 +6,7 @@ use corelane_codec::RequestHead;
 use std::{
     cell::RefCell,
     future::Future,
+    net::Shutdown,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
@@ -168,5 +169,9 @@ impl<F, S> Drop for Task<F, S> {
             self.connection.cut_short();
         }
         self.connection.lane.unregister(&self.connection);
+        if Rc::strong_count(&self.connection) > 1 {
+            // A task that has outlived its request still holds on to it; the client is not to wait for that.
+            self.connection.io.shutdown(Shutdown::Both);
+        }
     }
 }
