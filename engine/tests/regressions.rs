@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    Balancer, PATIENCE,
+    Balancer, PATIENCE, alone,
     clock::{compute, poll, timed, until},
     peer::{Message, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
@@ -642,31 +642,33 @@ fn flood(peer: &mut Peer, blob: &[u8], times: usize) -> usize {
 /// On one driver after the other, because memory is the process's.
 #[test]
 fn pipelined_requests_do_not_make_buffers_grow() {
-    const GROWTH_KIB_MAX: u64 = 4 << 10;
-    const TIMES: usize = 400;
-    for driver in [Driver::Auto, Driver::Epoll] {
-        // Without records, which the test would keep.
-        let builder = Engine::builder().driver(driver);
-        let engine =
-            builder.serve("127.0.0.1:0", |_| Ok(Fun(async |_| text("x")))).spawn().expect("it starts");
-        let request = format!("GET /flood HTTP/1.1\r\nHost: a\r\nX-Padding: {}\r\n\r\n", "x".repeat(46));
-        // No whole number of requests fits into a buffer, nor into a send.
-        let blob = request.repeat(503);
-        let answer = {
-            let mut client = Peer::connect(engine.addresses()[0]);
-            client.send(&request);
-            let message = client.message();
-            message.head.len() + message.content.len()
-        };
-        flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), 20);
-        let before = memory_peak();
-        let received = flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), TIMES);
-        let growth = memory_peak() - before;
-        assert_eq!(received, answer * 503 * TIMES, "on {driver:?}");
-        assert!(growth < GROWTH_KIB_MAX, "{growth} KiB on {driver:?}");
-        engine.stop();
-        engine.join();
-    }
+    alone("pipelined_requests_do_not_make_buffers_grow", || {
+        const GROWTH_KIB_MAX: u64 = 4 << 10;
+        const TIMES: usize = 400;
+        for driver in [Driver::Auto, Driver::Epoll] {
+            // Without records, which the test would keep.
+            let builder = Engine::builder().driver(driver);
+            let engine =
+                builder.serve("127.0.0.1:0", |_| Ok(Fun(async |_| text("x")))).spawn().expect("it starts");
+            let request = format!("GET /flood HTTP/1.1\r\nHost: a\r\nX-Padding: {}\r\n\r\n", "x".repeat(46));
+            // No whole number of requests fits into a buffer, nor into a send.
+            let blob = request.repeat(503);
+            let answer = {
+                let mut client = Peer::connect(engine.addresses()[0]);
+                client.send(&request);
+                let message = client.message();
+                message.head.len() + message.content.len()
+            };
+            flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), 20);
+            let before = memory_peak();
+            let received = flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), TIMES);
+            let growth = memory_peak() - before;
+            assert_eq!(received, answer * 503 * TIMES, "on {driver:?}");
+            assert!(growth < GROWTH_KIB_MAX, "{growth} KiB on {driver:?}");
+            engine.stop();
+            engine.join();
+        }
+    });
 }
 
 /// Takes all descriptors that this process may have, until it is dropped.
@@ -721,37 +723,40 @@ fn named(name: &'static str) -> SocketAddr {
 /// On one driver after the other, because descriptors are the process's.
 #[test]
 fn running_out_of_descriptors_says_nothing_of_an_endpoint() {
-    for driver in [Driver::Auto, Driver::Epoll] {
-        let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
-        let cluster = cluster.resolve().expect("addresses");
-        let builder = Engine::builder().driver(driver);
-        let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
-        let mut client = Peer::connect(rig.address());
-        until("it is accepted", || rig.value(Metric::ConnectionsOpen) == 1);
-        // Nobody can be asked.
-        let exhausted = Exhausted::now();
-        let answer = client.get("/");
-        assert_eq!(answer.status(), 503, "{answer:?}");
-        assert_eq!(answer.field("retry-after"), Some("1"), "{answer:?}");
-        drop(exhausted);
-        assert_eq!(rig.value(Metric::UpstreamConnectErrors), 2);
-        // One can be, over a connection that there is.
-        let first = client.get("/").text();
-        let exhausted = Exhausted::now();
-        for _ in 0..4 {
-            assert_eq!(client.get("/").text(), first);
+    alone("running_out_of_descriptors_says_nothing_of_an_endpoint", || {
+        for driver in [Driver::Auto, Driver::Epoll] {
+            let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
+            let cluster = cluster.resolve().expect("addresses");
+            let builder = Engine::builder().driver(driver);
+            let rig =
+                Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
+            let mut client = Peer::connect(rig.address());
+            until("it is accepted", || rig.value(Metric::ConnectionsOpen) == 1);
+            // Nobody can be asked.
+            let exhausted = Exhausted::now();
+            let answer = client.get("/");
+            assert_eq!(answer.status(), 503, "{answer:?}");
+            assert_eq!(answer.field("retry-after"), Some("1"), "{answer:?}");
+            drop(exhausted);
+            assert_eq!(rig.value(Metric::UpstreamConnectErrors), 2);
+            // One can be, over a connection that there is.
+            let first = client.get("/").text();
+            let exhausted = Exhausted::now();
+            for _ in 0..4 {
+                assert_eq!(client.get("/").text(), first);
+            }
+            drop(exhausted);
+            assert!(rig.value(Metric::UpstreamConnectErrors) > 2);
+            // And the other has its share at once.
+            let others = (0..4).filter(|_| client.get("/").text() != first).count();
+            assert_eq!(others, 2, "on {driver:?}");
+            let failures: Vec<_> =
+                rig.snapshot().clusters.values().flatten().map(|endpoint| endpoint.failures).collect();
+            assert_eq!(failures, [0, 0]);
+            let said = rig.events.try_iter().find(|event| matches!(event, Event::Unreachable { .. }));
+            assert!(said.is_none(), "{said:?}");
+            // Its descriptors come back before the next one begins.
+            rig.finish();
         }
-        drop(exhausted);
-        assert!(rig.value(Metric::UpstreamConnectErrors) > 2);
-        // And the other has its share at once.
-        let others = (0..4).filter(|_| client.get("/").text() != first).count();
-        assert_eq!(others, 2, "on {driver:?}");
-        let failures: Vec<_> =
-            rig.snapshot().clusters.values().flatten().map(|endpoint| endpoint.failures).collect();
-        assert_eq!(failures, [0, 0]);
-        let said = rig.events.try_iter().find(|event| matches!(event, Event::Unreachable { .. }));
-        assert!(said.is_none(), "{said:?}");
-        // Its descriptors come back before the next one begins.
-        rig.finish();
-    }
+    });
 }

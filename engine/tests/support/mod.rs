@@ -100,3 +100,18 @@ impl Client {
         self.receive_until(end)
     }
 }
+
+/// Runs a test that measures or limits the process itself in a process of its own: nextest gives it one; `cargo test`
+/// does not, so it is started again there, alone.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const ALONE: &str = "CORELANE_TEST_ALONE";
+    #[expect(clippy::disallowed_methods, reason = "how the test is run stands nowhere else")]
+    let has_own_process = std::env::var_os("NEXTEST").is_some() || std::env::var_os(ALONE).is_some();
+    if has_own_process {
+        return test();
+    }
+    let program = std::env::current_exe().unwrap();
+    let status =
+        std::process::Command::new(program).args(["--exact", name, "--nocapture"]).env(ALONE, "1").status();
+    assert!(status.unwrap().success(), "{name} fails alone");
+}
