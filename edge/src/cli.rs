@@ -9,7 +9,7 @@ use corelane_control::log;
 use corelane_engine::{Driver, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
-/// A reverse proxy with one lane per core.
+/// A reverse proxy on lanes: threads that share nothing, each with its own event loop.
 #[derive(Debug, Parser)]
 #[command(
     name = "corelane",

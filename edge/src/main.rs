@@ -1,4 +1,4 @@
-//! `corelane`: a reverse proxy with one lane per core.
+//! `corelane`: a reverse proxy on lanes, threads that share nothing.
 //!
 //! | module | what it is for |
 //! |---|---|
