@@ -7,10 +7,11 @@ use crate::{
     metrics::Metric,
     pace::Pace,
     record::{End, Record},
+    settings::Settings,
     wheel::{Tick, Timer},
 };
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     rc::Rc,
     task::Context,
     time::Duration,
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     connection: Option<Rc<Downstream>>,
     record: RefCell<Option<Box<Record>>>,
     marks: Cell<Marks>,
+    /// What it is held to: the listener's at first.
+    settings: RefCell<Rc<Settings>>,
     /// How the content of the request comes.
     pace: RefCell<Pace>,
     /// When the whole exchange must be over.
@@ -55,7 +58,9 @@ impl Exchange {
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let mut record = lane.take_record();
         record.at = lane.wall();
-        (record.client, record.local) = (connection.peer, *connection.local);
+        (record.client, record.local) = (connection.peer, connection.door.local);
+        let settings = connection.door.settings().clone();
+        connection.set_content_bytes_max(settings.content_bytes_max);
         let mut free = lane.take_exchange();
         let opened = Self {
             connection: Some(connection.clone()),
@@ -64,7 +69,8 @@ impl Exchange {
             record: RefCell::new(Some(record)),
             marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
             pace: RefCell::default(),
-            due: Cell::new(lane.0.config.timeouts.request.map(|timeout| lane.after(timeout))),
+            due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
+            settings: RefCell::new(settings),
             expects: Cell::new(false),
         };
         match free.take() {
@@ -93,6 +99,21 @@ impl Exchange {
 
     pub(crate) fn lane(&self) -> &Lane {
         &self.connection().lane
+    }
+
+    /// What it is held to.
+    pub(crate) fn settings(&self) -> Ref<'_, Rc<Settings>> {
+        self.settings.borrow()
+    }
+
+    /// Holds it to these from now on; the time for the whole of it counts from its beginning.
+    pub(crate) fn set_settings(&self, settings: &Rc<Settings>) {
+        self.connection().set_content_bytes_max(settings.content_bytes_max);
+        let lane = self.lane();
+        let began = self.marks.get().head;
+        let elapsed = lane.about_now().saturating_sub(began);
+        self.due.set(settings.timeouts.request.map(|timeout| lane.after(timeout.saturating_sub(elapsed))));
+        *self.settings.borrow_mut() = settings.clone();
     }
 
     /// The client waits for a 100.
@@ -126,7 +147,7 @@ impl Exchange {
     pub(crate) fn content_waits(&self) -> Result<()> {
         let connection = self.connection();
         let rated = connection.has_known_length() && !self.has_answer() && !connection.response_begun();
-        let due = self.pace.borrow_mut().wait(self.lane(), rated)?;
+        let due = self.pace.borrow_mut().wait(self.lane(), &self.settings().timeouts, rated)?;
         self.expired(due);
         Ok(())
     }

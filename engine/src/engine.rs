@@ -9,9 +9,10 @@ use crate::{
         driver::{self, Driver, Running, Runtime},
     },
     lane::{Drain, Lane, panic_message},
-    listener,
+    listener::{self, Door},
     metrics::{Metric, Snapshot},
     record::Record,
+    settings::Settings,
     sink::{Event, Sink},
     sys,
     timeouts::Timeouts,
@@ -41,17 +42,19 @@ const DESCRIPTORS_RESERVED: u64 = 128;
 #[derive(Debug)]
 pub struct Engine(());
 
-type Serve = dyn Fn(&Lane, Listener, SocketAddr) -> crate::Result<()> + Send + Sync;
+type Serve = dyn Fn(&Lane, Listener, Rc<Door>) -> crate::Result<()> + Send + Sync;
 
 struct Listening {
     addresses: io::Result<Vec<SocketAddr>>,
     named: String,
+    settings: Option<Arc<Settings>>,
     serve: Arc<Serve>,
 }
 
 /// What an engine is to be.
 pub struct Builder {
     config: Config,
+    settings: Settings,
     lanes: usize,
     connections_max: Option<usize>,
     listening: Vec<Listening>,
@@ -68,17 +71,13 @@ impl Engine {
     pub fn builder() -> Builder {
         Builder {
             config: Config {
-                limits: Limits::default(),
-                timeouts: Timeouts::default(),
-                retry: RetryPolicy::default(),
                 driver: Driver::Auto,
                 via: format!("corelane-{:08x}", sys::random() as u32),
-                content_bytes_max: None,
-                replay_bytes_max: 64 << 10,
                 connections_max: 0,
                 sink: None,
                 event: None,
             },
+            settings: Settings::default(),
             lanes: 1,
             connections_max: None,
             listening: Vec::new(),
@@ -101,31 +100,38 @@ impl Builder {
         self
     }
 
+    /// What exchanges are held to, all at once.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
     /// How long things may take.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.config.timeouts = timeouts;
+        self.settings.timeouts = timeouts;
         self
     }
 
     /// How large things may be.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.config.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// When a failed attempt may be followed by another. Default: [`RetryPolicy::default`].
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.config.retry = retry;
+        self.settings.retry = retry;
         self
     }
 
     /// The most content that a request may have, in bytes; more is a 413. Default: no limit.
     #[must_use]
     pub fn content_bytes_max(mut self, max: Option<u64>) -> Self {
-        self.config.content_bytes_max = max;
+        self.settings.content_bytes_max = max;
         self
     }
 
@@ -149,16 +155,37 @@ impl Builder {
     /// for several addresses.
     #[must_use]
     pub fn serve<H: Handler>(
+        self,
+        address: impl ToSocketAddrs + fmt::Debug,
+        factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
+    ) -> Self {
+        self.listen(address, None, factory)
+    }
+
+    /// The same with settings of this listener's own, in the place of the [builder's](Self::settings).
+    #[must_use]
+    pub fn serve_with<H: Handler>(
+        self,
+        address: impl ToSocketAddrs + fmt::Debug,
+        settings: Settings,
+        factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
+    ) -> Self {
+        self.listen(address, Some(Arc::new(settings)), factory)
+    }
+
+    fn listen<H: Handler>(
         mut self,
         address: impl ToSocketAddrs + fmt::Debug,
+        settings: Option<Arc<Settings>>,
         factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
     ) -> Self {
         let addresses = address.to_socket_addrs().map(Iterator::collect);
         self.listening.push(Listening {
             addresses,
             named: format!("{address:?}"),
-            serve: Arc::new(move |lane, socket, local| {
-                listener::serve(lane, socket, local, Rc::new(factory(lane)?));
+            settings,
+            serve: Arc::new(move |lane, socket, door| {
+                listener::serve(lane, socket, door, Rc::new(factory(lane)?));
                 Ok(())
             }),
         });
@@ -204,13 +231,18 @@ impl Builder {
         let sockets = self.bind()?;
         let addresses =
             sockets.first().map(|lane| lane.iter().map(|socket| socket.1).collect()).unwrap_or_default();
-        let config = Arc::new(self.config);
+        let (config, settings) = (Arc::new(self.config), Arc::new(self.settings));
         let (ended_sender, ended) = bounded(0);
-        let mut handle =
-            Handle { lanes: Vec::new(), addresses, ended, draining: Arc::default(), config: config.clone() };
+        let mut handle = Handle {
+            lanes: Vec::new(),
+            addresses,
+            ended,
+            draining: Arc::default(),
+            settings: settings.clone(),
+        };
         let mut starting = Vec::new();
         for (id, sockets) in sockets.into_iter().enumerate() {
-            match start_lane(id, config.clone(), sockets, ended_sender.clone()) {
+            match start_lane(id, (config.clone(), settings.clone()), sockets, ended_sender.clone()) {
                 Ok((lane, started)) => {
                     handle.lanes.push(Arc::new(lane));
                     starting.push(started);
@@ -246,7 +278,12 @@ impl Builder {
                     let socket = listen(address, id == 0).map_err(bind)?;
                     // Port 0 is the kernel's choice for the first, and then everybody's.
                     address = socket.local_addr().map_err(bind)?;
-                    sockets.push(Socket(socket, address, listening.serve.clone()));
+                    sockets.push(Socket(
+                        socket,
+                        address,
+                        listening.settings.clone(),
+                        listening.serve.clone(),
+                    ));
                 }
             }
         }
@@ -270,21 +307,21 @@ fn listen(address: SocketAddr, first: bool) -> io::Result<TcpListener> {
     sys::listen(address, first)
 }
 
-struct Socket(TcpListener, SocketAddr, Arc<Serve>);
+struct Socket(TcpListener, SocketAddr, Option<Arc<Settings>>, Arc<Serve>);
 
 type Started = Receiver<Result<Running, StartError>>;
 
 /// Starts a lane's thread. `ended` is dropped when it ends.
 fn start_lane(
     id: usize,
-    config: Arc<Config>,
+    (config, settings): (Arc<Config>, Arc<Settings>),
     sockets: Vec<Socket>,
     ended: Sender<()>,
 ) -> io::Result<(LaneHandle, Started)> {
     let (commands, inbox) = bounded(INBOX_MAX);
     let (started_sender, started) = bounded(1);
     let (ringer, grace) = (Bell::ringer()?, Arc::<GraceSlot>::default());
-    let start = Start { id, config, sockets, inbox, grace: grace.clone(), ringer: ringer.clone() };
+    let start = Start { id, config, settings, sockets, inbox, grace: grace.clone(), ringer: ringer.clone() };
     thread::Builder::new().name(format!("corelane-{id}")).spawn(move || {
         start.run(&started_sender);
         drop(ended);
@@ -327,6 +364,7 @@ impl GraceSlot {
 struct Start {
     id: usize,
     config: Arc<Config>,
+    settings: Arc<Settings>,
     sockets: Vec<Socket>,
     inbox: Receiver<Command>,
     grace: Arc<GraceSlot>,
@@ -358,15 +396,16 @@ impl Start {
 
     async fn set_up(&mut self, running: Running) -> Result<Lane, StartError> {
         let bell = Bell::new(&self.ringer).map_err(StartError::Thread)?;
-        let lane = Lane::new(self.id, self.config.clone(), running, bell);
+        let lane = Lane::new(self.id, self.config.clone(), &self.settings, running, bell);
         let house = lane.clone();
         lane.spawn_forever(move || house.clone().keep_house());
         let (inbox, grace, commanded) = (self.inbox.clone(), self.grace.clone(), lane.clone());
         lane.spawn_forever(move || obey(commanded.clone(), inbox.clone(), grace.clone()));
-        for Socket(socket, address, serve) in self.sockets.drain(..) {
+        for Socket(socket, address, settings, serve) in self.sockets.drain(..) {
             let listener = Listener::new(&socket).map_err(|error| StartError::Bind { address, error })?;
+            let door = Door::new(address, settings.as_ref().unwrap_or(&self.settings));
             // A factory that panics, such as over a name that cannot be found, says why.
-            let made = catch_unwind(AssertUnwindSafe(|| serve(&lane, listener, address)));
+            let made = catch_unwind(AssertUnwindSafe(|| serve(&lane, listener, door)));
             made.map_err(|payload| StartError::Handler(panic_message(&*payload)))?
                 .map_err(|error| StartError::Handler(error.to_string()))?;
             lane.0.sockets.borrow_mut().push(socket);
@@ -399,7 +438,9 @@ async fn obey(lane: Lane, inbox: Receiver<Command>, grace: Arc<GraceSlot>) {
             match now {
                 Grace::Serve => {}
                 Grace::Unlimited => lane.drain(Drain::Patiently),
-                Grace::Configured => lane.drain(Drain::Until(lane.after(lane.0.config.timeouts.drain_grace))),
+                Grace::Configured => {
+                    lane.drain(Drain::Until(lane.after(lane.settings().timeouts.drain_grace)))
+                }
                 Grace::None => lane.drain(Drain::Now),
             }
         }
@@ -435,7 +476,7 @@ pub struct Handle {
     /// Disconnected when every lane has ended.
     ended: Receiver<()>,
     draining: Arc<AtomicBool>,
-    config: Arc<Config>,
+    settings: Arc<Settings>,
 }
 
 impl fmt::Debug for Handle {
@@ -477,12 +518,12 @@ impl Handle {
 
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
-        &self.config.limits
+        &self.settings.limits
     }
 
     /// The timeouts in force.
     pub fn timeouts(&self) -> &Timeouts {
-        &self.config.timeouts
+        &self.settings.timeouts
     }
 
     /// Stops accepting and finishes what is in flight, within [`Timeouts::drain_grace`]: the next answer on each

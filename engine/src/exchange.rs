@@ -115,7 +115,7 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
         exchange.connection().close_after();
         return Ok(Admitted::Answer(allowing(StatusCode::METHOD_NOT_ALLOWED)));
     }
-    if is_too_large(head.content, lane.0.config.content_bytes_max) {
+    if is_too_large(head.content, exchange.settings().content_bytes_max) {
         exchange.connection().close_after();
         return Err(crate::downstream::content_too_large());
     }
@@ -211,7 +211,7 @@ async fn cut_short(exchange: &Exchange, error: &Error) {
         connection.cut_short();
         return;
     }
-    let due = exchange.lane().after(exchange.lane().0.config.timeouts.linger);
+    let due = exchange.lane().after(exchange.settings().timeouts.linger);
     poll_fn(|cx| {
         exchange.begin_wait(cx);
         let sent = connection.io.poll_sent(cx).is_ready();

@@ -7,6 +7,7 @@ use crate::{
     io::{self, Buffers, Pumps, bell::Bell, clock::Clock, driver::Running},
     metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
     record::Record,
+    settings::Settings,
     sink::{Event, Sink},
     upstream::{Cluster, Upstream, UpstreamPool},
     wheel::{TICK, Tick, Wheel},
@@ -14,7 +15,7 @@ use crate::{
 use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     future::{Future, poll_fn},
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -70,6 +71,8 @@ pub struct Lane(pub(crate) Rc<Inner>);
 pub(crate) struct Inner {
     pub(crate) id: usize,
     pub(crate) config: Arc<Config>,
+    /// What holds where neither a listener nor an exchange says anything.
+    settings: RefCell<Rc<Settings>>,
     pub(crate) driver: Running,
     pub(crate) clock: Clock,
     looked: Cell<Option<Duration>>,
@@ -112,11 +115,18 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(id: usize, config: Arc<Config>, driver: Running, bell: Bell) -> Self {
+    pub(crate) fn new(
+        id: usize,
+        config: Arc<Config>,
+        settings: &Settings,
+        driver: Running,
+        bell: Bell,
+    ) -> Self {
         let sink = config.sink.as_ref().map(|factory| factory(id));
         let clock = Clock::start();
         Self(Rc::new(Inner {
             id,
+            settings: RefCell::new(Rc::new(settings.clone())),
             driver,
             looked: Cell::new(None),
             budget: Cell::new(PIECES_PER_TURN),
@@ -151,6 +161,11 @@ impl Lane {
     /// Which lane this is, from 0.
     pub fn id(&self) -> usize {
         self.0.id
+    }
+
+    /// What holds where neither a listener nor an exchange says anything.
+    pub(crate) fn settings(&self) -> Ref<'_, Rc<Settings>> {
+        self.0.settings.borrow()
     }
 
     /// This lane's own way to a cluster: its picker, its pools. Who asks for the same cluster (name, endpoints, weights

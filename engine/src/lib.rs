@@ -76,6 +76,7 @@ mod metrics;
 mod pace;
 mod record;
 mod relay;
+mod settings;
 mod settle;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
@@ -101,6 +102,7 @@ pub use lane::Lane;
 pub use message::{Request, Response, UpstreamInfo};
 pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
 pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
+pub use settings::Settings;
 pub use sink::{Event, Level, Sink};
 pub use sys::{keep_buffers_apart, raise_descriptor_limit};
 pub use timeouts::Timeouts;

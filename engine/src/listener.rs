@@ -11,32 +11,57 @@ use crate::{
     io::{self, Listener},
     lane::Lane,
     metrics::Metric,
+    settings::Settings,
     sink::Event,
 };
 use corelane_codec::RequestHead;
-use std::{future::Future, io::ErrorKind, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Ref, RefCell},
+    future::Future,
+    io::ErrorKind,
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 /// Connections accepted before the others get a turn.
 const BURST_MAX: usize = 64;
 /// How long a lane waits when it can accept nobody: no descriptor left, or too many connections.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `handler` on `listener` until the lane drains.
-pub(crate) fn serve<H: Handler>(lane: &Lane, listener: Listener, local: SocketAddr, handler: Rc<H>) {
-    let seats =
-        Seats::new(move |connection, received| exchange::serve(connection, received, handler.clone()));
-    lane.spawn(accept(lane.clone(), listener, local, seats));
+/// A listener, as one lane sees it: what all connections have in common that came in by it.
+pub(crate) struct Door {
+    /// The address that clients connect to.
+    pub(crate) local: SocketAddr,
+    settings: RefCell<Rc<Settings>>,
 }
 
-async fn accept<F, S>(lane: Lane, listener: Listener, local: SocketAddr, seats: Rc<Seats<F, S>>)
+impl Door {
+    pub(crate) fn new(local: SocketAddr, settings: &Settings) -> Rc<Self> {
+        Rc::new(Self { local, settings: RefCell::new(Rc::new(settings.clone())) })
+    }
+
+    /// What its exchanges are held to, unless their handler sets something else.
+    pub(crate) fn settings(&self) -> Ref<'_, Rc<Settings>> {
+        self.settings.borrow()
+    }
+}
+
+/// Serves `handler` on `listener` until the lane drains.
+pub(crate) fn serve<H: Handler>(lane: &Lane, listener: Listener, door: Rc<Door>, handler: Rc<H>) {
+    let seats =
+        Seats::new(move |connection, received| exchange::serve(connection, received, handler.clone()));
+    lane.spawn(accept(lane.clone(), listener, door, seats));
+}
+
+async fn accept<F, S>(lane: Lane, listener: Listener, door: Rc<Door>, seats: Rc<Seats<F, S>>)
 where
     F: Future<Output = After> + 'static,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
 {
-    let local = Rc::new(local);
     let take = |(stream, peer)| {
         lane.0.metrics.count(Metric::Connections);
-        let connection = Downstream::new(&lane, stream, peer, local.clone());
+        let connection = Downstream::new(&lane, stream, peer, door.clone());
         lane.register(&connection);
         io::spawn(h1::Task::new(connection, seats.clone()));
     };
@@ -48,7 +73,7 @@ where
             if lane.connections() >= max {
                 if !std::mem::replace(&mut full, true) {
                     lane.0.metrics.count(Metric::AcceptErrors);
-                    lane.event(&Event::Full { address: *local, connections: max });
+                    lane.event(&Event::Full { address: door.local, connections: max });
                 }
                 lane.serving(pause()).await;
                 break;
@@ -66,7 +91,7 @@ where
                 Err(error) => {
                     lane.0.metrics.count(Metric::AcceptErrors);
                     if !std::mem::replace(&mut said, true) {
-                        lane.event(&Event::AcceptFailed { address: *local, error: error.to_string() });
+                        lane.event(&Event::AcceptFailed { address: door.local, error: error.to_string() });
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
                     lane.serving(pause()).await;

@@ -1,6 +1,6 @@
 //! Requests and responses, as a handler sees them.
 
-use crate::{body::Body, context::Exchange};
+use crate::{body::Body, context::Exchange, error::Result, settings::Settings};
 use bytes::Bytes;
 use corelane_codec::{Fields, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
@@ -77,6 +77,24 @@ impl Request {
         &mut self.body
     }
 
+    /// Holds this exchange to these settings from now on, such as those of its route. What is before the end of the
+    /// head has been held to the listener's.
+    ///
+    /// # Errors
+    /// With status 413 when the content is known to be larger than they allow.
+    pub fn set_settings(&mut self, settings: &Rc<Settings>) -> Result<()> {
+        self.exchange.set_settings(settings);
+        if crate::downstream::is_too_large(self.head.content, settings.content_bytes_max) {
+            return Err(crate::downstream::content_too_large());
+        }
+        Ok(())
+    }
+
+    /// What this exchange is held to.
+    pub fn settings(&self) -> Rc<Settings> {
+        self.exchange.settings().clone()
+    }
+
     /// The protocol that the client wants to switch to.
     pub fn upgrade(&self) -> Option<Upgrade> {
         self.head.upgrade
@@ -89,7 +107,7 @@ impl Request {
 
     /// The address that the client connected to.
     pub fn local(&self) -> SocketAddr {
-        *self.exchange.connection().local
+        self.exchange.connection().door.local
     }
 
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else

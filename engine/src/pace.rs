@@ -4,6 +4,7 @@ use crate::{
     error::{Error, ErrorKind, Result, Side, Stage},
     io::Connection,
     lane::Lane,
+    timeouts::Timeouts,
     wheel::Tick,
 };
 use std::time::Duration;
@@ -31,8 +32,7 @@ impl Pace {
 
     /// Nothing has come. Gives the moment until which that is all right; `rated` says whether the minimum rate holds,
     /// which is measured only while we are asking for bytes.
-    pub(crate) fn wait(&mut self, lane: &Lane, rated: bool) -> Result<Tick> {
-        let timeouts = &lane.0.config.timeouts;
+    pub(crate) fn wait(&mut self, lane: &Lane, timeouts: &Timeouts, rated: bool) -> Result<Tick> {
         let now = lane.about_now();
         let since = *self.asking.get_or_insert(now);
         let due = *self.due.get_or_insert_with(|| lane.after(timeouts.between_bytes));
@@ -71,8 +71,7 @@ impl Outflow {
 
     /// A send is under way. Gives the moment until which that is all right, or `None` if nothing has moved for too
     /// long: neither into the kernel nor, which counts for a slow reader with large buffers before it, out of it.
-    pub(crate) fn wait(&mut self, connection: &Connection, lane: &Lane) -> Option<Tick> {
-        let between = lane.0.config.timeouts.between_bytes;
+    pub(crate) fn wait(&mut self, connection: &Connection, lane: &Lane, between: Duration) -> Option<Tick> {
         let sent = connection.sent_bytes();
         if sent != self.sent_bytes {
             (self.sent_bytes, self.due) = (sent, None);

@@ -199,7 +199,7 @@ impl Relay<'_> {
         {
             transfer.prefetch(cx);
         }
-        match self.outflow.wait(&connection.io, lane) {
+        match self.outflow.wait(&connection.io, lane, self.exchange.settings().timeouts.between_bytes) {
             Some(due) => {
                 self.exchange.expired(due);
                 Poll::Pending

@@ -20,7 +20,8 @@ pub(crate) async fn settle(connection: &Rc<Downstream>) -> After {
     if connection.begin_next() {
         return After::Next;
     }
-    let timeouts = &connection.lane.0.config.timeouts;
+    let settings = connection.door.settings().clone();
+    let timeouts = &settings.timeouts;
     let due = connection.lane.after(timeouts.linger);
     let mut left = timeouts.linger_bytes_max;
     if connection.keeps_alive()
@@ -70,6 +71,7 @@ async fn drain_request(connection: &Downstream, due: Tick, left: &mut u64) -> bo
 /// until the client has acknowledged the response, or takes none of it any more.
 async fn linger(connection: &Downstream, due: Tick, left: &mut u64) {
     let mut outflow = Outflow::default();
+    let between = connection.door.settings().timeouts.between_bytes;
     poll_fn(|cx| {
         let (lane, timer) = (&connection.lane, &connection.timer);
         timer.clear();
@@ -84,7 +86,7 @@ async fn linger(connection: &Downstream, due: Tick, left: &mut u64) {
             return Poll::Pending;
         }
         *left = 0;
-        if connection.io.queued_bytes() == 0 || outflow.wait(&connection.io, lane).is_none() {
+        if connection.io.queued_bytes() == 0 || outflow.wait(&connection.io, lane, between).is_none() {
             return Poll::Ready(());
         }
         // Nobody tells when a peer acknowledges.

@@ -26,7 +26,7 @@ pub(crate) async fn run(exchange: &Rc<Exchange>, transfer: &Transfer) -> Result<
     let _open = Open(exchange);
     let mut up = Way { first: client.take_input(), ended: false, bytes: 0 };
     let mut down = Way { first: upstream.take_input(), ended: false, bytes: 0 };
-    let mut idle = Idle { due: lane.after(lane.0.config.timeouts.tunnel_idle), seen: 0, ending: false };
+    let mut idle = Idle { due: lane.after(exchange.settings().timeouts.tunnel_idle), seen: 0, ending: false };
     let result = poll_fn(|cx| {
         exchange.begin_wait(cx);
         let mut failed = None;
@@ -77,7 +77,7 @@ impl Idle {
         if bytes == self.seen && ending == self.ending {
             return;
         }
-        let (lane, timeouts) = (exchange.lane(), &exchange.lane().0.config.timeouts);
+        let (lane, timeouts) = (exchange.lane(), &exchange.settings().timeouts);
         self.due = lane.after(if ending { timeouts.linger } else { timeouts.tunnel_idle });
         (self.seen, self.ending) = (bytes, ending);
     }

@@ -82,7 +82,7 @@ where
     pub(crate) fn new(connection: Rc<Downstream>, seats: Rc<Seats<F, S>>) -> Self {
         const { assert!(size_of::<Self>() <= TASK_BYTES_MAX, "an idle connection's task must stay small") };
         // A fresh connection has so long for its first head, from the accept.
-        let due = connection.lane.after(connection.lane.0.config.timeouts.client_head);
+        let due = connection.lane.after(connection.door.settings().timeouts.client_head);
         Self { connection, seats, phase: Phase::Head, due, head_due: Some(due) }
     }
 
@@ -122,7 +122,8 @@ where
                     if after == After::Close {
                         return Poll::Ready(());
                     }
-                    self.due = self.connection.lane.after(self.connection.lane.0.config.timeouts.client_idle);
+                    self.due =
+                        self.connection.lane.after(self.connection.door.settings().timeouts.client_idle);
                     self.head_due = None;
                     // Pipelined requests that are answered at once come out of one buffer.
                     if self.connection.lane.has_spent(cx) {

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Stream, Wait},
     lane::Lane,
+    listener::Door,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -43,8 +44,8 @@ pub(crate) struct Downstream {
     pub(crate) lane: Lane,
     pub(crate) io: Connection,
     pub(crate) peer: SocketAddr,
-    /// The address that the client connected to, which all connections of a listener share.
-    pub(crate) local: Rc<SocketAddr>,
+    /// What it came in by.
+    pub(crate) door: Rc<Door>,
     pub(crate) timer: Rc<Timer>,
     /// Where the lane keeps it.
     pub(crate) place: Cell<usize>,
@@ -62,6 +63,7 @@ pub(crate) struct Downstream {
     /// A sweep has found it idle.
     drowsy: Cell<bool>,
     content_bytes: Cell<u64>,
+    content_bytes_max: Cell<Option<u64>>,
     version: Cell<Version>,
 }
 
@@ -76,15 +78,16 @@ pub(crate) enum Next {
 }
 
 impl Downstream {
-    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, local: Rc<SocketAddr>) -> Rc<Self> {
+    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, door: Rc<Door>) -> Rc<Self> {
+        let codec = codec::Server::new(&door.settings().limits);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
             lane: lane.clone(),
             peer,
-            local,
             timer: Timer::new(),
             place: Cell::new(usize::MAX),
-            codec: RefCell::new(codec::Server::new(&lane.0.config.limits)),
+            codec: RefCell::new(codec),
+            door,
             input: RefCell::new(None),
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
@@ -94,6 +97,7 @@ impl Downstream {
             has_served: Cell::new(false),
             drowsy: Cell::new(false),
             content_bytes: Cell::new(0),
+            content_bytes_max: Cell::new(None),
             version: Cell::new(Version::Http11),
         })
     }
@@ -111,7 +115,7 @@ impl Downstream {
             }
             let begun = self.codec.borrow().begun();
             let due = if begun {
-                *head_due.get_or_insert_with(|| self.lane.after(self.lane.0.config.timeouts.client_head))
+                *head_due.get_or_insert_with(|| self.lane.after(self.door.settings().timeouts.client_head))
             } else {
                 due
             };
@@ -186,7 +190,7 @@ impl Downstream {
         let Some(buffer) = input.as_mut() else { return Ok(None) };
         let mut head = self.lane.take_request();
         let received =
-            self.codec.borrow_mut().receive(&self.lane.0.config.limits, buffer.as_slice(), &mut head);
+            self.codec.borrow_mut().receive(&self.door.settings().limits, buffer.as_slice(), &mut head);
         let received = match received {
             Ok(received) => received,
             Err(error) => {
@@ -296,7 +300,8 @@ impl Downstream {
             return Ok(Some(Pull::End));
         }
         let Some(buffer) = input.take() else { return Ok(None) };
-        let limits = &self.lane.0.config.limits;
+        let settings = self.door.settings().clone();
+        let limits = &settings.limits;
         let mut unused = RequestHead::new();
         let pulled = pull(buffer, &self.lane.0.buffers, |bytes| codec.receive(limits, bytes, &mut unused));
         let pulled =
@@ -305,7 +310,7 @@ impl Downstream {
         if let Some(Pull::Piece(piece)) = &pulled.pull {
             let total = self.content_bytes.get() + piece.len() as u64;
             self.content_bytes.set(total);
-            if self.lane.0.config.content_bytes_max.is_some_and(|max| total > max) {
+            if self.content_bytes_max.get().is_some_and(|max| total > max) {
                 return Err(content_too_large());
             }
         }
@@ -341,6 +346,11 @@ impl Downstream {
     /// Whether something that was received has not been looked at.
     pub(crate) fn has_input(&self) -> bool {
         self.input.borrow().is_some()
+    }
+
+    /// More content of this request is too much.
+    pub(crate) fn set_content_bytes_max(&self, max: Option<u64>) {
+        self.content_bytes_max.set(max);
     }
 
     pub(crate) fn content_bytes(&self) -> u64 {

@@ -148,13 +148,15 @@ impl Wait {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(Error::io(Side::Downstream, Stage::Wait, &error))),
-            Poll::Pending => match self.outflow.wait(io, exchange.lane()) {
-                Some(due) => {
-                    exchange.expired(due);
-                    Poll::Pending
+            Poll::Pending => {
+                match self.outflow.wait(io, exchange.lane(), exchange.settings().timeouts.between_bytes) {
+                    Some(due) => {
+                        exchange.expired(due);
+                        Poll::Pending
+                    }
+                    None => Poll::Ready(Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Timeout))),
                 }
-                None => Poll::Ready(Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Timeout))),
-            },
+            }
         }
     }
 
@@ -169,7 +171,8 @@ impl Wait {
     fn check_deadline(&mut self, exchange: &Exchange, lane: &Lane) -> Poll<Result<()>> {
         // The origin owes an answer once it has everything, or all that it gets before it says that it wants more.
         if self.upload.over || self.upload.is_held() {
-            let due = *self.head_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.upstream_head));
+            let upstream_head = exchange.settings().timeouts.upstream_head;
+            let due = *self.head_due.get_or_insert_with(|| lane.after(upstream_head));
             if exchange.expired(due) {
                 return Poll::Ready(Err(too_late(Stage::Wait)));
             }
@@ -259,8 +262,8 @@ impl Transfer {
             }
             Poll::Pending => {
                 let lane = lease.lane();
-                let due =
-                    *self.receive_due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.between_bytes));
+                let between = self.exchange.settings().timeouts.between_bytes;
+                let due = *self.receive_due.get_or_insert_with(|| lane.after(between));
                 if self.exchange.expired(due) {
                     self.failed = true;
                     lease.judge(Outcome::Failure);

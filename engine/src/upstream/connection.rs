@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Wait},
     lane::Lane,
+    settings::Settings,
     wheel::Tick,
 };
 use corelane_codec::{
@@ -13,6 +14,7 @@ use corelane_codec::{
 };
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct UpstreamConnection {
     pub(crate) idle_due: Cell<Option<Tick>>,
     pub(crate) idle: Cell<Idle>,
     lane: Lane,
+    settings: RefCell<Rc<Settings>>,
     codec: RefCell<Client>,
     input: RefCell<Option<Buffer>>,
     ended: Cell<bool>,
@@ -41,17 +44,23 @@ pub(crate) struct UpstreamConnection {
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(lane: &Lane, io: Connection) -> Self {
+    pub(crate) fn new(lane: &Lane, io: Connection, settings: Rc<Settings>) -> Self {
         Self {
             io,
             idle_due: Cell::new(None),
             idle: Cell::new(Idle::Asleep),
             lane: lane.clone(),
+            settings: RefCell::new(settings),
             codec: RefCell::new(Client::new()),
             input: RefCell::new(None),
             ended: Cell::new(false),
             sent_before: Cell::new(0),
         }
+    }
+
+    /// Holds the next exchange to these.
+    pub(crate) fn set_settings(&self, settings: Rc<Settings>) {
+        *self.settings.borrow_mut() = settings;
     }
 
     // ---- the request ----
@@ -121,7 +130,8 @@ impl UpstreamConnection {
     fn parse_head(&self, head: &mut ResponseHead) -> Result<Event, Error> {
         let mut input = self.input.borrow_mut();
         let Some(buffer) = input.as_mut() else { return Ok(Event::NeedMore) };
-        let received = self.codec.borrow_mut().receive(&self.lane.0.config.limits, buffer.as_slice(), head);
+        let received =
+            self.codec.borrow_mut().receive(&self.settings.borrow().limits, buffer.as_slice(), head);
         let received = received.map_err(|error| Error::protocol(Side::Upstream, Stage::Wait, error.kind))?;
         buffer.consume(received.consumed);
         if buffer.is_empty() {
@@ -139,7 +149,7 @@ impl UpstreamConnection {
             return Ok(Some(Pull::End));
         }
         let Some(buffer) = input.take() else { return Ok(None) };
-        let limits = &self.lane.0.config.limits;
+        let limits = &self.settings.borrow().limits;
         let mut unused = ResponseHead::new();
         let pulled = pull(buffer, &self.lane.0.buffers, |bytes| codec.receive(limits, bytes, &mut unused));
         let pulled = pulled.map_err(|error| Error::protocol(Side::Upstream, Stage::Transfer, error.kind))?;

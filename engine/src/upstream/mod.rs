@@ -146,7 +146,7 @@ impl Upstream {
                 // Even if nothing was written: a part of the content is gone.
                 return Err(error);
             }
-            match retry::verdict(&attempt, &message, &self.lane.0.config.retry, reached) {
+            match retry::verdict(&attempt, &message, &exchange.settings().retry, reached) {
                 Verdict::GiveUp(_) => return Err(error),
                 Verdict::Retry { costs_budget } => {
                     self.lane.0.metrics.count(Metric::Retries);

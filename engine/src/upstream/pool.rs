@@ -112,6 +112,7 @@ impl UpstreamPool {
             outcome: Cell::new(Outcome::Cancelled),
         };
         if !fresh && let Some(connection) = self.reuse(endpoint) {
+            connection.set_settings(exchange.settings().clone());
             (lease.connection, lease.reused) = (Some(connection), true);
             self.lane.0.metrics.count(Metric::UpstreamReused);
         }
@@ -153,7 +154,7 @@ impl UpstreamPool {
 
     async fn connect(&self, address: SocketAddr, exchange: &Exchange) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
-        let due = self.lane.after(self.lane.0.config.timeouts.connect);
+        let due = self.lane.after(exchange.settings().timeouts.connect);
         let mut connecting = pin!(Stream::connect(address));
         let stream = poll_fn(|cx| {
             exchange.begin_wait(cx);
@@ -170,7 +171,7 @@ impl UpstreamPool {
         let stream = stream?;
         self.lane.0.metrics.count(Metric::UpstreamConnects);
         let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
-        Ok(Box::new(UpstreamConnection::new(&self.lane, io)))
+        Ok(Box::new(UpstreamConnection::new(&self.lane, io, exchange.settings().clone())))
     }
 
     fn unreachable(&self, endpoint: EndpointId, error: &io::Error) {
@@ -212,7 +213,7 @@ impl UpstreamPool {
     fn give_back(&self, endpoint: EndpointId, connection: Box<UpstreamConnection>) {
         let mut idle = self.endpoints[endpoint.index()].idle.borrow_mut();
         if idle.len() < IDLE_MAX && !self.lane.is_draining() {
-            connection.rest(self.lane.after(self.lane.0.config.timeouts.upstream_idle));
+            connection.rest(self.lane.after(self.lane.settings().timeouts.upstream_idle));
             idle.push(connection);
             self.lane.0.metrics.add(Metric::UpstreamIdle, 1);
         }

@@ -133,7 +133,8 @@ impl Content {
                 Pull::End => Poll::Ready(Ok(None)),
                 Pull::Piece(piece) => {
                     let last = exchange.connection().request_ended();
-                    self.taken(&piece, lane.0.config.replay_bytes_max);
+                    let bytes_max = exchange.settings().replay_bytes_max;
+                    self.taken(&piece, bytes_max);
                     Poll::Ready(Ok(Some((piece, last))))
                 }
             },
@@ -324,7 +325,7 @@ impl Upload {
     }
 
     fn waits_for_origin(&mut self, connection: &UpstreamConnection, exchange: &Exchange) -> Poll<Result<()>> {
-        match self.outflow.wait(&connection.io, exchange.lane()) {
+        match self.outflow.wait(&connection.io, exchange.lane(), exchange.settings().timeouts.between_bytes) {
             Some(due) => {
                 exchange.expired(due);
                 Poll::Pending
@@ -353,7 +354,7 @@ impl Upload {
         let waits = content.client().is_none_or(|client| client.connection().poll_content_waits(cx));
         if waits {
             // The client has not waited for the 100, so an origin that knows no expectations must not wait either.
-            let due = *due.get_or_insert_with(|| lane.after(lane.0.config.timeouts.expect));
+            let due = *due.get_or_insert_with(|| lane.after(exchange.settings().timeouts.expect));
             if exchange.expired(due) {
                 self.hold = Hold::No;
                 return false;

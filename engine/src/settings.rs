@@ -1,0 +1,44 @@
+//! What an exchange is held to: sizes, times, and when it is tried again.
+
+use crate::timeouts::Timeouts;
+use corelane_balancer::retry::RetryPolicy;
+use corelane_codec::Limits;
+
+/// What exchanges are held to. A [builder](crate::Builder::settings) has one for all listeners, a
+/// [listener](crate::Builder::serve_with) may have its own, and a handler may give an exchange
+/// [others](crate::Request::set_settings), such as those of its route, once it has seen the head.
+///
+/// ```
+/// let mut settings = corelane_engine::Settings::default();
+/// settings.content_bytes_max = Some(1 << 20);
+/// settings.timeouts.upstream_head = std::time::Duration::from_secs(5);
+/// let engine = corelane_engine::Engine::builder().settings(settings);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How large the parts of a message may be. Of a request's head they are the listener's; whatever a handler sets
+    /// holds for what comes after it.
+    pub limits: Limits,
+    /// How long things may take. Those before the head of a request has come are the listener's.
+    pub timeouts: Timeouts,
+    /// When a failed attempt may be followed by another.
+    pub retry: RetryPolicy,
+    /// The most content that a request may have, in bytes; more is a 413. Default: no limit.
+    pub content_bytes_max: Option<u64>,
+    /// Content of a request that is kept for another attempt, in bytes; with more it cannot be tried again once it
+    /// has been sent. Default 64 KiB.
+    pub replay_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            retry: RetryPolicy::default(),
+            content_bytes_max: None,
+            replay_bytes_max: 64 << 10,
+        }
+    }
+}
