@@ -13,10 +13,9 @@ use std::net::IpAddr;
 /// Where a request comes from and through whom it goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Hop<'a> {
-    /// The client, or the proxy in front of us.
-    pub client: IpAddr,
-    /// Its port. It is not sent on: too many readers of `for=` take everything for an address.
-    pub client_port: u16,
+    /// The client, or the proxy in front of us; `None` if it has no address, as on a unix socket. Its port is not sent
+    /// on: too many readers of `for=` take everything for an address.
+    pub client: Option<IpAddr>,
     /// What the client spoke: `http` or `https`.
     pub scheme: &'a str,
     /// Our pseudonym in `Via`: a token, the same for every instance that a loop could go through.
@@ -34,14 +33,18 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 ///
 /// `Via`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `Forwarded` and `X-Request-Id` are added.
 /// From a trusted proxy, the two lists (`X-Forwarded-For`, `Forwarded`) are extended, and the other two are kept if
-/// they are there; from anybody else all four are replaced. [`Kind::Loop`] if the request has been here before.
+/// they are there; from anybody else all four are replaced. A client without an address is `for=unknown` (RFC 7239
+/// §6.2), and nobody in `X-Forwarded-For`. [`Kind::Loop`] if the request has been here before.
 pub fn request(head: &mut RequestHead, hop: &Hop<'_>) -> Result<(), Error> {
     if head.fields.all_known(Known::Via).any(|value| names(value, hop.via.as_bytes())) {
         return Err(of_exchange(Kind::Loop));
     }
     decrement_max_forwards(head)?;
     let mut text = AddressText::default();
-    text.write(hop.client.to_canonical());
+    match hop.client {
+        Some(client) => text.write(client.to_canonical()),
+        None => text.push(b"unknown"),
+    }
     add(&mut head.fields, hop, &text)
         // Only what comes from our own configuration can be invalid here.
         .map_err(|_| Error { blame: Blame::Us, scope: Scope::Stream, kind: Kind::Field })?;
@@ -92,7 +95,13 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
 fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), InvalidField> {
     let address = address.as_bytes();
     let before = |known| if hop.trusted { Part::All(known) } else { Part::Fixed(b"") };
-    fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Fixed(address)])?;
+    match hop.client {
+        Some(_) => {
+            fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Fixed(address)])?;
+        }
+        None if hop.trusted => {}
+        None => fields.remove_known(Known::XForwardedFor),
+    }
     if !hop.trusted || fields.known(Known::XForwardedProto).is_none() {
         fields.set_known(Known::XForwardedProto, &[Part::Bytes(hop.scheme.as_bytes())])?;
     }
@@ -192,7 +201,7 @@ const fn of_exchange(kind: Kind) -> Error {
     Error { blame: Blame::Peer, scope: Scope::Stream, kind }
 }
 
-/// An address as text, on the stack.
+/// An address as text, or a word in its place, on the stack.
 struct AddressText {
     /// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255` is the longest there is.
     bytes: [u8; 46],

@@ -42,8 +42,7 @@ const REQUEST: &[u8] = b"POST /path?query HTTP/1.1\r\nHost: example.com\r\nUser-
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nServer: test\r\n\
     Date: today\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
 const HOP: Hop<'_> = Hop {
-    client: std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-    client_port: 1,
+    client: Some(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
     scheme: "http",
     via: "corelane",
     request_id: "0af7651916cd43dd8448eb211c80319c",

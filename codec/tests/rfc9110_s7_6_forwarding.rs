@@ -107,8 +107,7 @@ fn s10_1_4_te_says_whether_trailers_are_taken() {
 }
 
 const HOP: Hop<'_> = Hop {
-    client: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
-    client_port: 4711,
+    client: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1))),
     scheme: "http",
     via: "corelane",
     request_id: "fresh-id",
@@ -165,6 +164,22 @@ fn b_12_what_a_trusted_proxy_says_is_extended() {
 }
 
 #[test]
+fn rfc7239_s6_2_a_client_without_an_address_is_unknown() {
+    let (stranger, trusted) = (Hop { client: None, ..HOP }, Hop { client: None, trusted: true, ..HOP });
+    let said = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n";
+    for (fields, hop, list, forwarded_for) in [
+        ("", &stranger, "", "for=unknown"),
+        (said, &stranger, "", "for=unknown"),
+        ("", &trusted, "", "for=unknown"),
+        (said, &trusted, "6.6.6.6", "for=6.6.6.6, for=unknown"),
+    ] {
+        let fields = forwarded(fields, hop);
+        assert_eq!(value(&fields, "X-Forwarded-For"), list);
+        assert_eq!(value(&fields, "Forwarded"), format!("{forwarded_for};host=example.com;proto=http"));
+    }
+}
+
+#[test]
 fn rfc7239_s6_addresses_and_hosts_are_quoted_when_they_must_be() {
     for (client, host, forwarded_for, expected) in [
         ("2001:db8::1", "h:8080", "2001:db8::1", "for=\"[2001:db8::1]\";host=\"h:8080\";proto=http"),
@@ -183,7 +198,7 @@ fn rfc7239_s6_addresses_and_hosts_are_quoted_when_they_must_be() {
         ),
     ] {
         let mut head = one_request(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        forward::request(&mut head, &Hop { client: client.parse().unwrap(), ..HOP }).unwrap();
+        forward::request(&mut head, &Hop { client: client.parse().ok(), ..HOP }).unwrap();
         assert_eq!(head.fields.get("forwarded").unwrap(), expected.as_bytes());
         assert_eq!(head.fields.get("x-forwarded-for").unwrap(), forwarded_for.as_bytes());
     }

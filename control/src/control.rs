@@ -5,15 +5,19 @@ use crate::{
     events::Events,
     log::Counts,
 };
-use corelane_engine::Handle;
+use corelane_engine::{Address, Handle};
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
-use tokio::{net::TcpStream, runtime, sync::oneshot, time::timeout};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    runtime,
+    sync::oneshot,
+    time::timeout,
+};
 
 /// How long an upstream may take to accept the one connection that is tried at the start.
 const FIRST_TRY_MAX: Duration = Duration::from_secs(1);
@@ -45,7 +49,7 @@ pub struct Setup {
     /// What becomes of the lines about the process.
     pub event_log: Option<Arc<Counts>>,
     /// Upstreams to try once at the start: if none answers, that is said.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Address>,
     /// Where to say it.
     pub events: Events,
 }
@@ -101,11 +105,11 @@ async fn run(setup: Setup, engine: Handle, stopped: oneshot::Receiver<()>) {
 }
 
 /// Connects to each upstream once and says so if none answers.
-async fn try_once(upstreams: Vec<SocketAddr>, events: Events) {
+async fn try_once(upstreams: Vec<Address>, events: Events) {
     let tries: Vec<_> = upstreams
         .into_iter()
         .take(FIRST_TRIES_MAX)
-        .map(|address| tokio::spawn(timeout(FIRST_TRY_MAX, TcpStream::connect(address))))
+        .map(|address| tokio::spawn(timeout(FIRST_TRY_MAX, try_one(address))))
         .collect();
     for one in tries {
         if let Ok(Ok(Ok(_connected))) = one.await {
@@ -113,4 +117,13 @@ async fn try_once(upstreams: Vec<SocketAddr>, events: Events) {
         }
     }
     events.warn("no upstream answers; requests get 502 until one does");
+}
+
+async fn try_one(upstream: Address) -> io::Result<()> {
+    match upstream {
+        Address::Ip(address) => drop(TcpStream::connect(address).await?),
+        Address::Unix(path) => drop(UnixStream::connect(path).await?),
+        Address::Unnamed => {}
+    }
+    Ok(())
 }

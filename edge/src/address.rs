@@ -1,13 +1,16 @@
 //! Addresses as they are written on the command line, and what they resolve to.
 
 use crate::{failure::Failure, holder::Holder};
+use corelane_engine::Address;
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
     str::FromStr,
 };
 
-const EXPECTED: &str = "expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080";
+const EXPECTED: &str = "expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+/// What a unix socket's path comes after.
+const UNIX: &str = "unix:";
 /// The largest weight.
 const WEIGHT_MAX: u32 = 65_535;
 
@@ -78,13 +81,17 @@ pub(crate) enum Listen {
     Everywhere(u16),
     /// The addresses of one host.
     On(HostPort),
+    /// A unix socket.
+    Unix(Address),
 }
 
 impl Listen {
-    pub(crate) fn port(&self) -> u16 {
+    /// `None` for a unix socket.
+    pub(crate) fn port(&self) -> Option<u16> {
         match self {
-            Self::Everywhere(port) => *port,
-            Self::On(at) => at.port,
+            Self::Everywhere(port) => Some(*port),
+            Self::On(at) => Some(at.port),
+            Self::Unix(_) => None,
         }
     }
 
@@ -93,22 +100,25 @@ impl Listen {
         let is_everywhere = |listen: &Self| match listen {
             Self::Everywhere(_) => true,
             Self::On(at) => at.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()),
+            Self::Unix(_) => false,
         };
-        self.port() == other.port() && self.port() != 0 && (is_everywhere(self) || is_everywhere(other))
+        self.port() == other.port() && self.port() != Some(0) && (is_everywhere(self) || is_everywhere(other))
     }
 
-    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        match self {
-            Self::On(at) => at.resolve(),
+    pub(crate) fn resolve(&self) -> Result<Vec<Address>, Failure> {
+        let addresses = match self {
+            Self::On(at) => at.resolve()?,
             Self::Everywhere(port) => {
                 let mut addresses = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))];
                 // A machine may have no IPv6.
                 if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() {
                     addresses.insert(0, SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)));
                 }
-                Ok(addresses)
+                addresses
             }
-        }
+            Self::Unix(socket) => return Ok(vec![socket.clone()]),
+        };
+        Ok(addresses.into_iter().map(Address::Ip).collect())
     }
 }
 
@@ -116,6 +126,9 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(socket) = unix(text) {
+            return socket.map(Self::Unix);
+        }
         match text.strip_prefix(':').map(str::parse) {
             Some(Ok(port)) => Ok(Self::Everywhere(port)),
             Some(Err(_)) => Err(format!("{EXPECTED} or :8080")),
@@ -129,16 +142,23 @@ impl fmt::Display for Listen {
         match self {
             Self::Everywhere(port) => write!(f, ":{port}"),
             Self::On(at) => at.fmt(f),
+            Self::Unix(socket) => socket.fmt(f),
         }
     }
 }
 
+/// A unix socket, if the text means one.
+fn unix(text: &str) -> Option<Result<Address, String>> {
+    let path = text.strip_prefix(UNIX)?;
+    Some(Address::unix(path).map_err(|error| error.to_string()))
+}
+
 /// All addresses to listen on; the same one twice is a mistake.
-pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<SocketAddr>, Failure> {
-    let mut addresses: Vec<SocketAddr> = Vec::new();
+pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<Address>, Failure> {
+    let mut addresses: Vec<Address> = Vec::new();
     for one in listen {
         for address in one.resolve()? {
-            if address.port() != 0 && addresses.contains(&address) {
+            if address.port() != Some(0) && addresses.contains(&address) {
                 return Err(Failure::Usage(format!("--listen names {address} twice; leave one of them out")));
             }
             addresses.push(address);
@@ -150,8 +170,14 @@ pub(crate) fn resolve_listen(listen: &[Listen]) -> Result<Vec<SocketAddr>, Failu
 /// Where to forward to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct To {
-    at: HostPort,
+    at: Target,
     pub(crate) weight: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Target {
+    Host(HostPort),
+    Unix(Address),
 }
 
 impl To {
@@ -162,18 +188,22 @@ impl To {
 
     /// What is meant by an address that stands for every address of this machine.
     pub(crate) fn unspecified(&self) -> Option<HostPort> {
-        let loopback = match self.at.host.parse() {
+        let Target::Host(at) = &self.at else { return None };
+        let loopback = match at.host.parse() {
             Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => IpAddr::from(Ipv4Addr::LOCALHOST),
             Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => IpAddr::from(Ipv6Addr::LOCALHOST),
             _ => return None,
         };
-        Some(HostPort { host: loopback.to_string(), port: self.at.port })
+        Some(HostPort { host: loopback.to_string(), port: at.port })
     }
 
     /// The addresses to forward to: of a name that has both kinds, the IPv4 ones, because an origin on `localhost`
     /// rarely listens on both.
-    pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let mut addresses = self.at.resolve()?;
+    pub(crate) fn resolve(&self) -> Result<Vec<Address>, Failure> {
+        let mut addresses = match &self.at {
+            Target::Host(at) => at.resolve()?,
+            Target::Unix(socket) => return Ok(vec![socket.clone()]),
+        };
         if addresses.iter().any(SocketAddr::is_ipv4) {
             addresses.retain(SocketAddr::is_ipv4);
         }
@@ -185,15 +215,19 @@ impl To {
             let meant = SocketAddr::new(loopback, address.port());
             return Err(Failure::Usage(format!("--to {address} is no address to connect to; try {meant}")));
         }
-        Ok(addresses)
+        Ok(addresses.into_iter().map(Address::Ip).collect())
     }
 }
 
 impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Target::Host(at) => at.fmt(f)?,
+            Target::Unix(socket) => socket.fmt(f)?,
+        }
         match self.weight {
-            Some(weight) => write!(f, "{}={weight}", self.at),
-            None => self.at.fmt(f),
+            Some(weight) => write!(f, "={weight}"),
+            None => Ok(()),
         }
     }
 }
@@ -202,12 +236,15 @@ impl FromStr for To {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (at, weight) = match text.split_once('=') {
+        let (at, weight) = match text.rsplit_once('=') {
             Some((at, weight)) => (at, Some(weight)),
             None => (text, None),
         };
-        let at: HostPort = at.parse()?;
-        if at.port == 0 {
+        let at = match unix(at) {
+            Some(socket) => Target::Unix(socket?),
+            None => Target::Host(at.parse()?),
+        };
+        if matches!(&at, Target::Host(HostPort { port: 0, .. })) {
             return Err("port 0 is no port to connect to".to_owned());
         }
         let weight = match weight.map(str::parse) {
@@ -221,9 +258,28 @@ impl FromStr for To {
 
 /// Why an address cannot be listened on, in a sentence that says what to do.
 /// `setting` is what names it.
-pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &str) -> String {
+pub(crate) fn cannot_listen(address: &Address, error: &io::Error, setting: &str) -> String {
+    let on_ip = address.socket().and_then(|ip| cannot_listen_on_ip(ip, error.kind(), setting));
+    on_ip.unwrap_or_else(|| match (address, error.kind()) {
+        (Address::Unix(_), io::ErrorKind::AddrInUse) => {
+            format!("{address} is taken: another program answers on it; stop that, or choose another {setting}")
+        }
+        (Address::Unix(_), io::ErrorKind::AlreadyExists) => {
+            format!("{address} is taken by a file that is no socket; remove it, or choose another {setting}")
+        }
+        (Address::Unix(_), io::ErrorKind::NotFound) => {
+            format!("the directory of {address} does not exist; create it, or choose another {setting}")
+        }
+        (Address::Unix(_), io::ErrorKind::PermissionDenied) => {
+            format!("no permission to create {address}; let its directory be writable, or choose another {setting}")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    })
+}
+
+fn cannot_listen_on_ip(address: SocketAddr, kind: io::ErrorKind, setting: &str) -> Option<String> {
     let port = address.port();
-    match error.kind() {
+    Some(match kind {
         io::ErrorKind::AddrInUse => {
             let holder = Holder::of(address).map(|holder| format!(" ({holder})")).unwrap_or_default();
             format!(
@@ -240,8 +296,8 @@ pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, setting: &st
                 "{address} is not an address of this machine; choose another {setting} (ip -brief address lists them)"
             )
         }
-        _ => format!("cannot listen on {address}: {error}"),
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -278,20 +334,31 @@ mod tests {
         assert!(":x".parse::<Listen>().is_err());
         assert!("8080".parse::<Listen>().unwrap_err().contains(":8080"));
         let addresses = resolve_listen(&[Listen::Everywhere(8080)]).unwrap();
-        assert!(addresses.contains(&SocketAddr::from(([0, 0, 0, 0], 8080))));
+        assert!(addresses.contains(&Address::Ip(SocketAddr::from(([0, 0, 0, 0], 8080)))));
     }
 
     #[test]
     fn what_cannot_be_listened_on_says_what_to_do() {
-        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let address = Address::Ip(SocketAddr::from(([127, 0, 0, 1], 80)));
         for (kind, hint) in [
             (io::ErrorKind::AddrInUse, "ss -ltnp 'sport = :80'"),
             (io::ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
             (io::ErrorKind::AddrNotAvailable, "not an address of this machine"),
             (io::ErrorKind::OutOfMemory, "cannot listen on 127.0.0.1:80: out of memory"),
         ] {
-            let says = cannot_listen(address, &kind.into(), "--listen");
+            let says = cannot_listen(&address, &kind.into(), "--listen");
             assert!(says.contains(hint) && says.contains("127.0.0.1:80"), "{says}");
+        }
+        let socket = Address::unix("/run/app.sock").unwrap();
+        for (kind, hint) in [
+            (io::ErrorKind::AddrInUse, "another program answers"),
+            (io::ErrorKind::AlreadyExists, "no socket"),
+            (io::ErrorKind::NotFound, "directory"),
+            (io::ErrorKind::PermissionDenied, "no permission"),
+            (io::ErrorKind::OutOfMemory, "cannot listen on unix:/run/app.sock: out of memory"),
+        ] {
+            let says = cannot_listen(&socket, &kind.into(), "--listen");
+            assert!(says.contains(hint) && says.contains("unix:/run/app.sock"), "{says}");
         }
     }
 
@@ -302,6 +369,23 @@ mod tests {
         let listen: Vec<Listen> =
             ["127.0.0.1:8080", "127.0.0.1:8080"].map(|text| text.parse().unwrap()).to_vec();
         assert!(matches!(resolve_listen(&listen), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn b_06_unix_sockets_are_addresses() {
+        let socket = Address::unix("/run/a=b.sock").unwrap();
+        let listen: Listen = "unix:/run/a=b.sock".parse().unwrap();
+        assert_eq!((listen.to_string().as_str(), listen.port()), ("unix:/run/a=b.sock", None));
+        assert_eq!(listen.resolve().unwrap(), std::slice::from_ref(&socket));
+        assert!(!listen.overlaps(&Listen::Everywhere(80)) && !Listen::Everywhere(80).overlaps(&listen));
+        assert!(matches!(resolve_listen(&[listen.clone(), listen]), Err(Failure::Usage(_))));
+        let to: To = "unix:/run/a=b.sock=3".parse().unwrap();
+        assert_eq!((to.to_string().as_str(), to.weight), ("unix:/run/a=b.sock=3", Some(3)));
+        assert_eq!(to.resolve().unwrap(), [socket]);
+        for wrong in ["unix:", "unix:/a=x", "unix:/a=0"] {
+            assert!(wrong.parse::<To>().is_err(), "{wrong}");
+        }
+        assert!(format!("unix:/{}", "x".repeat(200)).parse::<Listen>().is_err());
     }
 
     #[test]
@@ -316,7 +400,7 @@ mod tests {
         }
         assert_eq!(
             to("localhost:9001").unwrap().resolve().unwrap(),
-            [SocketAddr::from(([127, 0, 0, 1], 9001))]
+            [Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9001)))]
         );
         assert!(matches!(to("0.0.0.0:9001").unwrap().resolve(), Err(Failure::Usage(_))));
         assert!(matches!(to("name.invalid:9001").unwrap().resolve(), Err(Failure::Run(_))));

@@ -67,10 +67,10 @@ Signals: TERM, INT drain (a second one stops at once), QUIT drains without a dea
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
     /// Where to listen; `:8080` is every address of the machine. Repeatable, or separated by commas
-    #[arg(long, value_name = "HOST:PORT", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH", required = true, value_delimiter = ',')]
     pub(crate) listen: Vec<Listen>,
     /// Where to forward to, with a weight if they differ. Repeatable, or separated by commas
-    #[arg(long, value_name = "HOST:PORT[=WEIGHT]", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH[=WEIGHT]", required = true, value_delimiter = ',')]
     pub(crate) to: Vec<To>,
     /// How an upstream is chosen
     #[arg(long, value_enum, default_value_t)]
@@ -113,7 +113,7 @@ pub(crate) struct FmtArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where to listen. Repeatable, or separated by commas
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_delimiter = ',')]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH", default_value = "127.0.0.1:8080", value_delimiter = ',')]
     pub(crate) listen: Vec<Listen>,
     #[command(flatten)]
     pub(crate) serving: ServingArgs,

@@ -81,7 +81,7 @@ fn start_origins(args: &DemoArgs) -> std::result::Result<Handle, Failure> {
 }
 
 fn cluster(origins: &Handle) -> std::result::Result<Cluster, Failure> {
-    Cluster::round_robin(origins.addresses().iter().map(SocketAddr::to_string))
+    Cluster::round_robin(origins.addresses().iter().map(ToString::to_string))
         .name("default")
         .resolve()
         .map_err(|error| Failure::Run(format!("the demo's origins cannot be found: {error}")))
@@ -91,11 +91,15 @@ fn cluster(origins: &Handle) -> std::result::Result<Cluster, Failure> {
 fn guide(listening: &Listening) -> String {
     let mut text = "Two origins answer in turn behind the proxy. Try, in another terminal:\n\n".to_owned();
     if let Some(proxy) = listening.addresses.first() {
+        let (through, host) = match proxy.path() {
+            Some(path) => (format!("--unix-socket {} ", path.display()), "proxy".to_owned()),
+            None => (String::new(), proxy.to_string()),
+        };
         write!(
             text,
-            "  curl -i http://{proxy}/hello\n  \
-               for i in 1 2 3 4; do curl -s http://{proxy}/$i; done\n  \
-               head -c 10000000 /dev/zero | curl -s -T - http://{proxy}/upload\n"
+            "  curl -i {through}http://{host}/hello\n  \
+               for i in 1 2 3 4; do curl -s {through}http://{host}/$i; done\n  \
+               head -c 10000000 /dev/zero | curl -s {through}-T - http://{host}/upload\n"
         )
         .expect("a string takes everything");
     }
@@ -117,12 +121,14 @@ mod tests {
 
     #[test]
     fn the_guide_names_what_listens() {
-        let proxy = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let proxy = corelane_engine::Address::Ip(SocketAddr::from(([127, 0, 0, 1], 8080)));
         let admin = SocketAddr::from(([127, 0, 0, 1], 4000));
         let tcp = guide(&Listening { addresses: vec![proxy], admin: Some(Address::Tcp(admin)) });
         assert!(tcp.contains("curl -i http://127.0.0.1:8080/hello\n"), "{tcp}");
         assert!(tcp.contains("curl -s http://127.0.0.1:4000/metrics"), "{tcp}");
+        let proxy = corelane_engine::Address::unix("/p").unwrap();
         let unix = guide(&Listening { addresses: vec![proxy], admin: Some(Address::Unix("/a".into())) });
-        assert!(unix.contains("--unix-socket /a"), "{unix}");
+        assert!(unix.contains("curl -s --unix-socket /a"), "{unix}");
+        assert!(unix.contains("curl -i --unix-socket /p http://proxy/hello\n"), "{unix}");
     }
 }

@@ -94,7 +94,7 @@ impl Handler for Gateway {
             return finish(&site.rules, Err(Error::status_of(StatusCode::NOT_FOUND)));
         };
         let rules = &route.rules;
-        if !admits(rules, request.client().ip()) {
+        if !admits(rules, request.client_ip()) {
             return finish(rules, Err(Error::status_of(StatusCode::FORBIDDEN)));
         }
         if let Some(auth) = &rules.auth {
@@ -133,10 +133,11 @@ impl Gateway {
     }
 }
 
-/// Whether a client may come in.
-fn admits(rules: &Rules, client: IpAddr) -> bool {
-    let is_in =
-        |networks: &[crate::config::values::Network]| networks.iter().any(|network| network.contains(client));
+/// Whether a client may come in. One of a unix socket has no address, and so is in no network.
+fn admits(rules: &Rules, client: Option<IpAddr>) -> bool {
+    let is_in = |networks: &[crate::config::values::Network]| {
+        client.is_some_and(|client| networks.iter().any(|network| network.contains(client)))
+    };
     !is_in(&rules.deny) && (rules.allow.is_empty() || is_in(&rules.allow))
 }
 

@@ -6,8 +6,7 @@ use crate::{
     failure::Failure,
     serve::{self, Plan, Serving, Settings},
 };
-use corelane_engine::{Builder, Cluster, Handler, Request, Response, Result, Upstream};
-use std::net::SocketAddr;
+use corelane_engine::{Address, Builder, Cluster, Handler, Request, Response, Result, Upstream};
 
 /// Forwards every request to its origin.
 pub(crate) struct Proxy {
@@ -36,15 +35,15 @@ pub(crate) fn run(args: &ProxyArgs) -> std::result::Result<(), Failure> {
 }
 
 /// One handler for every address.
-pub(crate) fn install(builder: Builder, listen: &[SocketAddr], cluster: &Cluster) -> Builder {
+pub(crate) fn install(builder: Builder, listen: &[Address], cluster: &Cluster) -> Builder {
     listen.iter().fold(builder, |builder, address| {
         let cluster = cluster.clone();
-        builder.serve(*address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
+        builder.serve(address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
     })
 }
 
 /// Every address to forward to, with its weight. An address that is named twice counts twice.
-pub(crate) fn endpoints(to: &[To]) -> std::result::Result<Vec<(SocketAddr, Option<u32>)>, Failure> {
+pub(crate) fn endpoints(to: &[To]) -> std::result::Result<Vec<(Address, Option<u32>)>, Failure> {
     let mut endpoints = Vec::new();
     for one in to {
         endpoints.extend(one.resolve()?.into_iter().map(|address| (address, one.weight)));
@@ -52,16 +51,13 @@ pub(crate) fn endpoints(to: &[To]) -> std::result::Result<Vec<(SocketAddr, Optio
     Ok(endpoints)
 }
 
-fn cluster(
-    endpoints: &[(SocketAddr, Option<u32>)],
-    balance: Balance,
-) -> std::result::Result<Cluster, Failure> {
+fn cluster(endpoints: &[(Address, Option<u32>)], balance: Balance) -> std::result::Result<Cluster, Failure> {
     let cluster = recipe(endpoints, balance).name("default").resolve();
     cluster.map_err(|error| Failure::Usage(format!("--to cannot be: {error}")))
 }
 
 /// The recipe; weights hold for every way to choose.
-pub(crate) fn recipe(endpoints: &[(SocketAddr, Option<u32>)], balance: Balance) -> Cluster {
+pub(crate) fn recipe(endpoints: &[(Address, Option<u32>)], balance: Balance) -> Cluster {
     let addresses = endpoints.iter().map(|(address, _)| address.to_string());
     let weights = endpoints.iter().map(|(_, weight)| weight.unwrap_or(1));
     let is_weighted = endpoints.iter().any(|(_, weight)| weight.is_some());

@@ -12,12 +12,12 @@ use crate::{
     proxy,
     serve::{self, Plan, Serving, Settings},
 };
-use corelane_engine::{Builder, Cluster};
-use std::{net::SocketAddr, sync::Arc};
+use corelane_engine::{Address, Builder, Cluster};
+use std::sync::Arc;
 
 /// Everything behind one `listen`.
 struct Door {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     table: Arc<Table>,
     /// Of the configuration's upstreams those that a route here names.
     clusters: Arc<[Option<Cluster>]>,
@@ -29,7 +29,7 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
     let clusters = clusters(&config)?;
     let doors = doors(&config, &clusters)?;
     let verifier = verifier(&config)?;
-    let mut upstreams: Vec<SocketAddr> = clusters.iter().flat_map(Cluster::addresses).copied().collect();
+    let mut upstreams: Vec<Address> = clusters.iter().flat_map(Cluster::addresses).cloned().collect();
     upstreams.sort();
     upstreams.dedup();
     serve::run(Plan {
@@ -75,8 +75,8 @@ fn doors(config: &Arc<Config>, clusters: &[Cluster]) -> Result<Vec<Door>, Failur
         let is_here = |site: &Site| site.listen.contains(listen);
         let addresses = listen.resolve()?;
         // Two names may turn out to be one address.
-        let taken = |address: &&SocketAddr| {
-            address.port() != 0 && doors.iter().any(|door| door.addresses.contains(address))
+        let taken = |address: &&Address| {
+            address.port() != Some(0) && doors.iter().any(|door| door.addresses.contains(address))
         };
         if let Some(address) = addresses.iter().find(taken) {
             return Err(Failure::Run(format!(

@@ -13,7 +13,6 @@ use corelane_engine::{Builder, Driver, Engine, Event, Handle, Limits, StartError
 use signal_hook::iterator::Signals;
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,7 +31,7 @@ pub(crate) struct Plan<'a> {
     /// Adds the addresses and their handlers.
     pub(crate) install: &'a dyn Fn(Builder) -> Builder,
     /// Tried once at the start.
-    pub(crate) upstreams: Vec<SocketAddr>,
+    pub(crate) upstreams: Vec<corelane_engine::Address>,
     pub(crate) serving: Serving,
     pub(crate) admin: Option<Address>,
     pub(crate) settings: Settings,
@@ -101,7 +100,7 @@ impl Settings {
 
 /// Where everything listens, with the ports that the system chose.
 pub(crate) struct Listening {
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<corelane_engine::Address>,
     pub(crate) admin: Option<Address>,
 }
 
@@ -193,7 +192,7 @@ fn start_engine(
 /// In a sentence that says what to do, in the words of whoever has to.
 fn cannot_start(error: &StartError, settings: Settings) -> String {
     match error {
-        StartError::Bind { address, error } => cannot_listen(*address, error, settings.listen()),
+        StartError::Bind { address, error } => cannot_listen(address, error, settings.listen()),
         StartError::Driver(error) => {
             format!(
                 "{error}; {} to fall back to epoll, or allow io_uring (seccomp, sysctl kernel.io_uring_disabled)",

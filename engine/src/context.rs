@@ -58,7 +58,7 @@ impl Exchange {
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let mut record = lane.take_record();
         record.at = lane.wall();
-        (record.client, record.local) = (connection.peer, connection.door.local);
+        (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
         let settings = connection.door.settings().clone();
         connection.set_content_bytes_max(settings.content_bytes_max);
         let mut free = lane.take_exchange();

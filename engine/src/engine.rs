@@ -1,10 +1,11 @@
 //! Building an engine, and holding one that runs.
 
 use crate::{
+    address::{Address, ToAddresses},
     config::Config,
     handler::Handler,
     io::{
-        Listener,
+        Listener, Socket,
         bell::{Bell, Ringer},
         driver::{self, Driver, Running, Runtime},
     },
@@ -22,7 +23,6 @@ use corelane_codec::Limits;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
@@ -45,7 +45,7 @@ pub struct Engine(());
 type Serve = dyn Fn(&Lane, Listener, Rc<Door>) -> crate::Result<()> + Send + Sync;
 
 struct Listening {
-    addresses: io::Result<Vec<SocketAddr>>,
+    addresses: io::Result<Vec<Address>>,
     named: String,
     settings: Option<Arc<Settings>>,
     serve: Arc<Serve>,
@@ -151,12 +151,15 @@ impl Builder {
         self
     }
 
-    /// Listens on an address, and answers with the handlers that `factory` makes, one for each lane. May be called
-    /// for several addresses.
+    /// Listens on an address, such as `127.0.0.1:8080` or `unix:/run/app.sock`, and answers with the handlers that
+    /// `factory` makes, one for each lane. May be called for several addresses.
+    ///
+    /// The file of a unix socket gets the mode 0660, replaces one that a dead process left behind, and is removed when
+    /// the engine drains.
     #[must_use]
     pub fn serve<H: Handler>(
         self,
-        address: impl ToSocketAddrs + fmt::Debug,
+        address: impl ToAddresses,
         factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
     ) -> Self {
         self.listen(address, None, factory)
@@ -166,7 +169,7 @@ impl Builder {
     #[must_use]
     pub fn serve_with<H: Handler>(
         self,
-        address: impl ToSocketAddrs + fmt::Debug,
+        address: impl ToAddresses,
         settings: Settings,
         factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
     ) -> Self {
@@ -175,11 +178,11 @@ impl Builder {
 
     fn listen<H: Handler>(
         mut self,
-        address: impl ToSocketAddrs + fmt::Debug,
+        address: impl ToAddresses,
         settings: Option<Arc<Settings>>,
         factory: impl Fn(&Lane) -> crate::Result<H> + Send + Sync + 'static,
     ) -> Self {
-        let addresses = address.to_socket_addrs().map(Iterator::collect);
+        let addresses = address.to_addresses();
         self.listening.push(Listening {
             addresses,
             named: format!("{address:?}"),
@@ -230,7 +233,7 @@ impl Builder {
         self.config.connections_max = connections.div_ceil(self.lanes);
         let sockets = self.bind()?;
         let addresses =
-            sockets.first().map(|lane| lane.iter().map(|socket| socket.1).collect()).unwrap_or_default();
+            sockets.first().map(|lane| lane.iter().map(Served::address).collect()).unwrap_or_default();
         let (config, settings) = (Arc::new(self.config), Arc::new(self.settings));
         let (ended_sender, ended) = bounded(0);
         let mut handle = Handle {
@@ -257,33 +260,28 @@ impl Builder {
         handle.await_start(&starting)?;
         for address in handle.addresses() {
             if let Some(hook) = &config.event {
-                hook(&Event::Listening { address: *address });
+                hook(&Event::Listening { address: address.clone() });
             }
         }
         Ok(handle)
     }
 
     /// A listening socket for each lane and address. They belong to the process; a lane borrows them.
-    fn bind(&self) -> Result<Vec<Vec<Socket>>, StartError> {
-        let mut lanes: Vec<Vec<Socket>> = (0..self.lanes).map(|_| Vec::new()).collect();
+    fn bind(&self) -> Result<Vec<Vec<Served>>, StartError> {
+        let mut lanes: Vec<Vec<Served>> = (0..self.lanes).map(|_| Vec::new()).collect();
         for listening in &self.listening {
             let addresses = listening.addresses.as_ref().map_err(|error| StartError::Address {
                 address: listening.named.clone(),
                 error: error.to_string(),
             })?;
             for address in addresses {
-                let mut address = *address;
-                for (id, sockets) in lanes.iter_mut().enumerate() {
-                    let bind = |error| StartError::Bind { address, error };
-                    let socket = listen(address, id == 0).map_err(bind)?;
-                    // Port 0 is the kernel's choice for the first, and then everybody's.
-                    address = socket.local_addr().map_err(bind)?;
-                    sockets.push(Socket(
-                        socket,
-                        address,
-                        listening.settings.clone(),
-                        listening.serve.clone(),
-                    ));
+                let mut before: Option<Arc<Socket>> = None;
+                for sockets in &mut lanes {
+                    let socket = beside(before.as_ref(), address)
+                        .map_err(|error| StartError::Bind { address: address.clone(), error })?;
+                    before = Some(socket.clone());
+                    let (settings, serve) = (listening.settings.clone(), listening.serve.clone());
+                    sockets.push(Served { socket, settings, serve });
                 }
             }
         }
@@ -291,23 +289,45 @@ impl Builder {
     }
 }
 
-/// Opens a listening socket. After a kill, the kernel takes some milliseconds to dissolve a ring and what it holds, so
+/// The next lane's socket for an address, where one before it has one already: lanes share a unix socket, because
+/// another could not have its name, and have one each of TCP, among which the kernel spreads connections.
+fn beside(before: Option<&Arc<Socket>>, address: &Address) -> io::Result<Arc<Socket>> {
+    match before {
+        None => listen(address).map(Arc::new),
+        Some(shared) if shared.address().path().is_some() => Ok(shared.clone()),
+        // Port 0 is the kernel's choice for the first, and then everybody's.
+        Some(first) => Socket::listen(first.address(), false).map(Arc::new),
+    }
+}
+
+/// Opens the first listening socket of an address. After a kill, the kernel takes some milliseconds to dissolve a ring and what it holds, so
 /// a supervisor that restarts at once finds its own address taken: that is waited for, for a second.
-fn listen(address: SocketAddr, first: bool) -> io::Result<TcpListener> {
+fn listen(address: &Address) -> io::Result<Socket> {
     const PAUSE: Duration = Duration::from_millis(20);
     const PAUSES: u32 = 50;
     for _ in 0..PAUSES {
-        match sys::listen(address, first) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && first => {
+        match Socket::listen(address, true) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let _ = crossbeam_channel::after(PAUSE).recv();
             }
             done => return done,
         }
     }
-    sys::listen(address, first)
+    Socket::listen(address, true)
 }
 
-struct Socket(TcpListener, SocketAddr, Option<Arc<Settings>>, Arc<Serve>);
+/// A listening socket, and what is served on it.
+struct Served {
+    socket: Arc<Socket>,
+    settings: Option<Arc<Settings>>,
+    serve: Arc<Serve>,
+}
+
+impl Served {
+    fn address(&self) -> Address {
+        self.socket.address().clone()
+    }
+}
 
 type Started = Receiver<Result<Running, StartError>>;
 
@@ -315,7 +335,7 @@ type Started = Receiver<Result<Running, StartError>>;
 fn start_lane(
     id: usize,
     (config, settings): (Arc<Config>, Arc<Settings>),
-    sockets: Vec<Socket>,
+    sockets: Vec<Served>,
     ended: Sender<()>,
 ) -> io::Result<(LaneHandle, Started)> {
     let (commands, inbox) = bounded(INBOX_MAX);
@@ -365,7 +385,7 @@ struct Start {
     id: usize,
     config: Arc<Config>,
     settings: Arc<Settings>,
-    sockets: Vec<Socket>,
+    sockets: Vec<Served>,
     inbox: Receiver<Command>,
     grace: Arc<GraceSlot>,
     ringer: Ringer,
@@ -401,9 +421,10 @@ impl Start {
         lane.spawn_forever(move || house.clone().keep_house());
         let (inbox, grace, commanded) = (self.inbox.clone(), self.grace.clone(), lane.clone());
         lane.spawn_forever(move || obey(commanded.clone(), inbox.clone(), grace.clone()));
-        for Socket(socket, address, settings, serve) in self.sockets.drain(..) {
-            let listener = Listener::new(&socket).map_err(|error| StartError::Bind { address, error })?;
-            let door = Door::new(address, settings.as_ref().unwrap_or(&self.settings));
+        for Served { socket, settings, serve } in self.sockets.drain(..) {
+            let listener = Listener::new(&socket)
+                .map_err(|error| StartError::Bind { address: socket.address().clone(), error })?;
+            let door = Door::new(socket.address().unshared(), settings.as_ref().unwrap_or(&self.settings));
             // A factory that panics, such as over a name that cannot be found, says why.
             let made = catch_unwind(AssertUnwindSafe(|| serve(&lane, listener, door)));
             made.map_err(|payload| StartError::Handler(panic_message(&*payload)))?
@@ -472,7 +493,7 @@ impl LaneHandle {
 #[derive(Clone)]
 pub struct Handle {
     lanes: Vec<Arc<LaneHandle>>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// Disconnected when every lane has ended.
     ended: Receiver<()>,
     draining: Arc<AtomicBool>,
@@ -507,7 +528,7 @@ impl Handle {
 
     /// The addresses that are listened on, in the order in which they were asked for; a port of 0 has become the
     /// kernel's choice.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -601,7 +622,7 @@ pub enum StartError {
     /// An address that cannot be bound.
     Bind {
         /// Which.
-        address: SocketAddr,
+        address: Address,
         /// The system's words.
         error: io::Error,
     },
@@ -623,26 +644,11 @@ impl fmt::Display for StartError {
             Self::Address { address, error } => {
                 write!(
                     f,
-                    "{address} is not an address to listen on: {error}; write 127.0.0.1:8080 or [::1]:8080"
+                    "{address} is not an address to listen on: {error}; write 127.0.0.1:8080, \
+                     [::1]:8080 or unix:/run/app.sock"
                 )
             }
-            Self::Bind { address, error } => match error.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "{address} is taken by another program; choose another address, or find who has it with: \
-                     ss -ltnp 'sport = :{}'",
-                    address.port()
-                ),
-                io::ErrorKind::PermissionDenied => write!(
-                    f,
-                    "no permission to listen on {address}; ports below 1024 need CAP_NET_BIND_SERVICE \
-                     (setcap cap_net_bind_service=+ep PROGRAM, or AmbientCapabilities= in a systemd unit)"
-                ),
-                io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{address} is not an address of this machine; see: ip address")
-                }
-                _ => write!(f, "cannot listen on {address}: {error}"),
-            },
+            Self::Bind { address, error } => cannot_bind(f, address, error),
             Self::Driver(error) => {
                 write!(
                     f,
@@ -655,6 +661,43 @@ impl fmt::Display for StartError {
             Self::Thread(error) => write!(f, "cannot start a lane: {error}"),
             Self::Descriptors(error) => write!(f, "cannot read the limit on descriptors: {error}"),
         }
+    }
+}
+
+fn cannot_bind(f: &mut fmt::Formatter<'_>, address: &Address, error: &io::Error) -> fmt::Result {
+    use io::ErrorKind;
+    match (address, error.kind()) {
+        (Address::Ip(ip), ErrorKind::AddrInUse) => write!(
+            f,
+            "{address} is taken by another program; choose another address, or find who has it with: \
+             ss -ltnp 'sport = :{}'",
+            ip.port()
+        ),
+        (Address::Ip(_), ErrorKind::PermissionDenied) => write!(
+            f,
+            "no permission to listen on {address}; ports below 1024 need CAP_NET_BIND_SERVICE \
+             (setcap cap_net_bind_service=+ep PROGRAM, or AmbientCapabilities= in a systemd unit)"
+        ),
+        (_, ErrorKind::AddrNotAvailable) => {
+            write!(f, "{address} is not an address of this machine; see: ip address")
+        }
+        (_, ErrorKind::AddrInUse) => {
+            write!(
+                f,
+                "{address} is taken: another program answers on it; choose another path, or stop that program"
+            )
+        }
+        (_, ErrorKind::AlreadyExists) => {
+            write!(
+                f,
+                "{address} is taken by a file that is no socket; choose another path, or remove the file"
+            )
+        }
+        (_, ErrorKind::NotFound) => write!(f, "the directory of {address} does not exist; create it"),
+        (_, ErrorKind::PermissionDenied) => {
+            write!(f, "no permission to create {address}; its directory must be writable")
+        }
+        _ => write!(f, "cannot listen on {address}: {error}"),
     }
 }
 

@@ -17,7 +17,6 @@ use corelane_codec::{RequestHead, ResponseHead};
 use std::{
     cell::{Cell, Ref, RefCell},
     future::{Future, poll_fn},
-    net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::{Rc, Weak},
@@ -100,7 +99,7 @@ pub(crate) struct Inner {
     date: RefCell<(u64, String)>,
     finished: RefCell<Option<Waker>>,
     /// Listening sockets, open as long as the lane serves.
-    pub(crate) sockets: RefCell<Vec<TcpListener>>,
+    pub(crate) sockets: RefCell<Vec<Arc<io::Socket>>>,
     /// Whom to wake when the lane ends: one place for each task that it runs.
     tasks: RefCell<Vec<Option<Option<Waker>>>>,
     /// Those who accept connections, to be told when a drain begins.

@@ -59,6 +59,7 @@
 //! [`Lane::yield_now`], or do it on another thread.
 #![deny(unsafe_code)]
 
+mod address;
 mod body;
 mod config;
 mod content;
@@ -83,9 +84,11 @@ mod sink;
 mod sys;
 mod timeouts;
 mod tunnel;
+mod unix;
 mod upstream;
 mod wheel;
 
+pub use address::{Address, ToAddresses};
 pub use body::{Body, Chunk};
 pub use bytes::Bytes;
 pub use corelane_balancer::{Policy, retry::RetryPolicy};
@@ -106,4 +109,5 @@ pub use settings::Settings;
 pub use sink::{Event, Level, Sink};
 pub use sys::{keep_buffers_apart, raise_descriptor_limit};
 pub use timeouts::Timeouts;
+pub use unix::{SocketFile, listen_unix};
 pub use upstream::{Cluster, Upstream};

@@ -1,6 +1,7 @@
 //! Accepting connections on a lane.
 
 use crate::{
+    address::Address,
     downstream::{
         Downstream,
         h1::{self, Seats},
@@ -19,7 +20,6 @@ use std::{
     cell::{Ref, RefCell},
     future::Future,
     io::ErrorKind,
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -32,12 +32,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A listener, as one lane sees it: what all connections have in common that came in by it.
 pub(crate) struct Door {
     /// The address that clients connect to.
-    pub(crate) local: SocketAddr,
+    pub(crate) local: Address,
     settings: RefCell<Rc<Settings>>,
 }
 
 impl Door {
-    pub(crate) fn new(local: SocketAddr, settings: &Settings) -> Rc<Self> {
+    pub(crate) fn new(local: Address, settings: &Settings) -> Rc<Self> {
         Rc::new(Self { local, settings: RefCell::new(Rc::new(settings.clone())) })
     }
 
@@ -73,7 +73,7 @@ where
             if lane.connections() >= max {
                 if !std::mem::replace(&mut full, true) {
                     lane.0.metrics.count(Metric::AcceptErrors);
-                    lane.event(&Event::Full { address: door.local, connections: max });
+                    lane.event(&Event::Full { address: door.local.clone(), connections: max });
                 }
                 lane.serving(pause()).await;
                 break;
@@ -91,7 +91,8 @@ where
                 Err(error) => {
                     lane.0.metrics.count(Metric::AcceptErrors);
                     if !std::mem::replace(&mut said, true) {
-                        lane.event(&Event::AcceptFailed { address: door.local, error: error.to_string() });
+                        let address = door.local.clone();
+                        lane.event(&Event::AcceptFailed { address, error: error.to_string() });
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
                     lane.serving(pause()).await;

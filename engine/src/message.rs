@@ -1,10 +1,10 @@
 //! Requests and responses, as a handler sees them.
 
-use crate::{body::Body, context::Exchange, error::Result, settings::Settings};
+use crate::{address::Address, body::Body, context::Exchange, error::Result, settings::Settings};
 use bytes::Bytes;
 use corelane_codec::{Fields, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{borrow::Cow, net::SocketAddr, rc::Rc};
+use std::{borrow::Cow, net::IpAddr, rc::Rc};
 
 /// A request that has come from a client.
 ///
@@ -100,14 +100,19 @@ impl Request {
         self.head.upgrade
     }
 
-    /// The client's address.
-    pub fn client(&self) -> SocketAddr {
-        self.exchange.connection().peer
+    /// The other end of the connection: the client, or a proxy between it and us.
+    pub fn client(&self) -> &Address {
+        &self.exchange.connection().peer
+    }
+
+    /// The client's IP address; `None` on a unix socket. An IPv4 client of an IPv6 socket has an IPv4 address.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client().ip().map(|ip| ip.to_canonical())
     }
 
     /// The address that the client connected to.
-    pub fn local(&self) -> SocketAddr {
-        self.exchange.connection().door.local
+    pub fn local(&self) -> &Address {
+        &self.exchange.connection().door.local
     }
 
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else
@@ -196,11 +201,11 @@ impl Response {
 }
 
 /// Where a response came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamInfo {
     /// The endpoint.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whether a pooled connection was used.
     pub reused: bool,
 }

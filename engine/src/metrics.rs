@@ -1,6 +1,7 @@
 //! Counting, without sharing: each lane has its own numbers, and a reader gets a copy.
 
 use crate::{
+    address::Address,
     io::driver::Running,
     record::{End, Record},
 };
@@ -8,7 +9,6 @@ use hdrhistogram::Histogram;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    net::SocketAddr,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -125,10 +125,10 @@ impl Counter {
 }
 
 /// What a lane knows of one endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointStats {
     /// The endpoint.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Requests sent to it.
     pub requests: u64,
     /// Attempts that got no answer.
@@ -317,7 +317,7 @@ impl Snapshot {
                         endpoint.in_flight += theirs.in_flight;
                         endpoint.idle += theirs.idle;
                     }
-                    None => mine.push(*theirs),
+                    None => mine.push(theirs.clone()),
                 }
             }
         }

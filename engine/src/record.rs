@@ -1,10 +1,12 @@
 //! What is known of an exchange when it is over: exactly one [`Record`] for each, on every path.
 
-use crate::error::{Error, ErrorKind, Side, Stage};
+use crate::{
+    address::Address,
+    error::{Error, ErrorKind, Side, Stage},
+};
 use http::Method;
 use std::{
     borrow::Cow,
-    net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
@@ -33,10 +35,10 @@ pub struct Phases {
 }
 
 /// One attempt to get an answer from an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The endpoint.
-    pub endpoint: SocketAddr,
+    pub endpoint: Address,
     /// Whether a pooled connection was used.
     pub reused: bool,
     /// The status of its answer, or how it failed.
@@ -163,9 +165,9 @@ pub struct Record {
     /// Where the time went.
     pub phases: Phases,
     /// The client.
-    pub client: SocketAddr,
+    pub client: Address,
     /// The address that the client connected to.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The id that went to the origin and stands in every log line about the exchange.
     pub request_id: Vec<u8>,
     /// The method; `None` if no request could be read.
@@ -200,13 +202,12 @@ pub struct Record {
 
 impl Record {
     pub(crate) fn new() -> Self {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             phases: Phases::default(),
-            client: nowhere,
-            local: nowhere,
+            client: Address::Unnamed,
+            local: Address::Unnamed,
             request_id: Vec::new(),
             method: None,
             version: "",
@@ -258,7 +259,7 @@ impl Record {
         keep(&mut self.referer, head.fields.get("referer"));
     }
 
-    pub(crate) fn attempt(&mut self, endpoint: SocketAddr, reused: bool) {
+    pub(crate) fn attempt(&mut self, endpoint: Address, reused: bool) {
         self.attempts_total += 1;
         if self.attempts.len() < ATTEMPTS_KEPT_MAX {
             self.attempts.push(Attempt { endpoint, reused, outcome: AttemptOutcome::Unfinished });

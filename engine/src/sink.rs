@@ -1,7 +1,7 @@
 //! What an engine tells whoever runs it: records of exchanges, and events of its own.
 
-use crate::{io::driver::Running, record::Record};
-use std::{fmt, net::SocketAddr};
+use crate::{address::Address, io::driver::Running, record::Record};
+use std::fmt;
 
 /// Takes the records of one lane. It runs on the lane, so it must never block.
 pub trait Sink {
@@ -30,7 +30,7 @@ pub enum Event {
     /// A listener accepts connections.
     Listening {
         /// Where.
-        address: SocketAddr,
+        address: Address,
     },
     /// A lane runs.
     LaneStarted {
@@ -42,21 +42,21 @@ pub enum Event {
     /// A connection could not be accepted; the lane waits a moment and goes on.
     AcceptFailed {
         /// Where.
-        address: SocketAddr,
+        address: Address,
         /// The system's words.
         error: String,
     },
     /// A lane has as many clients as it may; others wait in the kernel's queue until one leaves.
     Full {
         /// Where.
-        address: SocketAddr,
+        address: Address,
         /// The lane's share of [`Builder::max_connections`](crate::Builder::max_connections).
         connections: usize,
     },
     /// An endpoint could not be connected to. Said at most once a second for each endpoint and lane.
     Unreachable {
         /// Which.
-        endpoint: SocketAddr,
+        endpoint: Address,
         /// The system's words.
         error: String,
     },
@@ -108,7 +108,10 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening { address } => write!(f, "listening on http://{address}"),
+            Self::Listening { address: address @ Address::Ip(_) } => {
+                write!(f, "listening on http://{address}")
+            }
+            Self::Listening { address } => write!(f, "listening on {address}"),
             Self::LaneStarted { lane, driver: Running::Uring } => write!(f, "lane {lane} runs on io_uring"),
             Self::LaneStarted { lane, driver: Running::Epoll { reason } } => {
                 write!(f, "lane {lane} runs on epoll, which costs more CPU than io_uring ({reason})")

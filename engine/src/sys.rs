@@ -1,6 +1,6 @@
 //! What the standard library does not give safely: the only file of the engine with `unsafe` in it.
 
-use crate::io::Arrival;
+use crate::{address::Address, io::Arrival};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     cell::UnsafeCell,
@@ -42,14 +42,15 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// Accepts one connection: non-blocking and close-on-exec from the first moment.
-pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Address)> {
     // SAFETY: `try_init` hands out storage for a socket address and its length; accept4 writes at most that much
     // and says how much it wrote. A descriptor that it returns is new and ours.
     unsafe {
         let (fd, address) = SockAddr::try_init(|storage, length| {
             checked(libc::accept4(listener, storage.cast(), length, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC))
         })?;
-        Ok((OwnedFd::from_raw_fd(fd), address.as_socket()))
+        // The name that a unix client may have bound tells nothing.
+        Ok((OwnedFd::from_raw_fd(fd), address.as_socket().map_or(Address::Unnamed, Address::Ip)))
     }
 }
 
@@ -70,13 +71,18 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
-/// Breaks a connection off with a reset, at once, which tells the peer that what it got is not the whole.
+/// Breaks a connection off with a reset, at once, which tells the peer that what it got is not the whole. A unix socket
+/// has no such thing, and is shut down.
 pub(crate) fn reset(fd: RawFd) {
     // SAFETY: an all-zero `sockaddr` is a valid value; its family is AF_UNSPEC, which dissolves a connection
     // (connect(2)).
     let nowhere: libc::sockaddr = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a live `sockaddr` and the length is its size; the caller keeps `fd` open.
-    unsafe { libc::connect(fd, &raw const nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) };
+    let done =
+        unsafe { libc::connect(fd, &raw const nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) };
+    if done < 0 {
+        shutdown(fd, Shutdown::Both);
+    }
 }
 
 /// Bytes that the kernel has taken for a peer and that the peer has not acknowledged.
@@ -120,17 +126,27 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 /// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over.
-pub(crate) fn connect(address: SocketAddr) -> io::Result<(std::net::TcpStream, bool)> {
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
-    let connected = match socket.connect(&address.into()) {
+pub(crate) fn connect(address: &Address) -> io::Result<(OwnedFd, bool)> {
+    let stream = Type::STREAM.nonblocking().cloexec();
+    let (socket, to) = match address {
+        Address::Ip(address) => {
+            let socket = Socket::new(Domain::for_address(*address), stream, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            (socket, (*address).into())
+        }
+        Address::Unix(path) => (Socket::new(Domain::UNIX, stream, None)?, SockAddr::unix(path)?),
+        Address::Unnamed => return Err(io::ErrorKind::AddrNotAvailable.into()),
+    };
+    let connected = match socket.connect(&to) {
         Ok(()) => true,
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => false,
         Err(error) => return Err(error),
     };
     Ok((socket.into(), connected))
 }
+
+/// Connections that may wait to be accepted; the kernel's own limit (net.core.somaxconn) may be lower.
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Opens a listening socket that shares its address with the other lanes of this process.
 ///
@@ -156,7 +172,7 @@ pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::T
     let socket = open(true)?;
     // Accepted sockets inherit it: one setsockopt less for each connection.
     socket.set_tcp_nodelay(true)?;
-    socket.listen(4096)?;
+    socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 

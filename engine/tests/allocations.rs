@@ -68,7 +68,7 @@ fn warm_gets(driver: Driver) {
         .serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster))))
         .spawn()
         .expect("it starts");
-    let mut client = Client::connect(engine.addresses()[0]);
+    let mut client = Client::connect(engine.addresses()[0].socket().expect("an IP address"));
     let mut get = |times: u64| {
         for _ in 0..times {
             let answer = client.exchange(

@@ -650,18 +650,19 @@ fn pipelined_requests_do_not_make_buffers_grow() {
             let builder = Engine::builder().driver(driver);
             let engine =
                 builder.serve("127.0.0.1:0", |_| Ok(Fun(async |_| text("x")))).spawn().expect("it starts");
+            let address = engine.addresses()[0].socket().expect("an IP address");
             let request = format!("GET /flood HTTP/1.1\r\nHost: a\r\nX-Padding: {}\r\n\r\n", "x".repeat(46));
             // No whole number of requests fits into a buffer, nor into a send.
             let blob = request.repeat(503);
             let answer = {
-                let mut client = Peer::connect(engine.addresses()[0]);
+                let mut client = Peer::connect(address);
                 client.send(&request);
                 let message = client.message();
                 message.head.len() + message.content.len()
             };
-            flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), 20);
+            flood(&mut Peer::connect(address), blob.as_bytes(), 20);
             let before = memory_peak();
-            let received = flood(&mut Peer::connect(engine.addresses()[0]), blob.as_bytes(), TIMES);
+            let received = flood(&mut Peer::connect(address), blob.as_bytes(), TIMES);
             let growth = memory_peak() - before;
             assert_eq!(received, answer * 503 * TIMES, "on {driver:?}");
             assert!(growth < GROWTH_KIB_MAX, "{growth} KiB on {driver:?}");

@@ -1,14 +1,11 @@
 //! The admin server's address, and binding it before anything else starts.
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use corelane_engine::{SocketFile, listen_unix};
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
-    os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixListener,
-    },
-    path::{Path, PathBuf},
+    os::unix::net::UnixListener,
+    path::PathBuf,
 };
 
 /// The owner and the group may connect.
@@ -62,7 +59,7 @@ impl Admin {
                 Ok(Self { listener: Listener::Tcp(listener), socket: None, address })
             }
             Address::Unix(path) => {
-                let (listener, socket) = bind_unix(path).map_err(failed)?;
+                let (listener, socket) = listen_unix(path, SOCKET_MODE, BACKLOG).map_err(failed)?;
                 Ok(Self {
                     listener: Listener::Unix(listener),
                     socket: Some(socket),
@@ -79,63 +76,6 @@ impl Admin {
 
     pub(crate) fn into_parts(self) -> (Listener, Option<SocketFile>) {
         (self.listener, self.socket)
-    }
-}
-
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    let address = SockAddr::unix(path)?;
-    remove_stale(path, &address)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address)?;
-    // From here on the file is ours to remove, also on the way out through an error. Nobody can connect before the
-    // permissions are right, because only then it listens.
-    let file = SocketFile::new(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    socket.listen(BACKLOG)?;
-    Ok((socket.into(), file))
-}
-
-/// Removes a socket on which nobody listens.
-fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => {}
-    }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A listener whose backlog is full must not hold us up: it lives.
-    probe.set_nonblocking(true)?;
-    match probe.connect(address) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        _ => Err(io::ErrorKind::AddrInUse.into()),
-    }
-}
-
-/// A unix socket's file, removed when this is dropped; unless the name stands for another one by then.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    device_and_inode: (u64, u64),
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device_and_inode: (found.dev(), found.ino()) })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Ok(found) = fs::symlink_metadata(&self.path)
-            && (found.dev(), found.ino()) == self.device_and_inode
-        {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -198,7 +138,10 @@ impl std::error::Error for BindError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixStream;
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, net::UnixStream},
+    };
 
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("corelane-admin-{name}-{}.sock", std::process::id()))

@@ -8,7 +8,12 @@ use std::io::Write;
 
 /// Writes the line, with its end: `ip - - [date] "request" status bytes "referer" "user agent"`.
 pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>) {
-    write!(out, "{} - - [", line.client.ip().to_canonical()).expect("a vector takes everything");
+    match line.client.ip() {
+        Some(ip) => write!(out, "{}", ip.to_canonical()),
+        None => write!(out, "{}", line.client),
+    }
+    .expect("a vector takes everything");
+    out.extend_from_slice(b" - - [");
     apache_date(out, line.at);
     out.extend_from_slice(b"] \"");
     match line.method {
@@ -54,6 +59,12 @@ mod tests {
         let expected = "192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] \"GET /a?b HTTP/1.1\" 200 5 \
                         \"http://x/\" \"curl/8\"\n";
         assert_eq!(written(&line), expected);
+    }
+
+    #[test]
+    fn b_06_a_client_of_a_unix_socket_has_no_address() {
+        let line = written(&Line { client: &corelane_engine::Address::Unnamed, ..sample() });
+        assert!(line.starts_with("unix: - - [01/Jan/2026"), "{line}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     line::{Line, outcome},
-    text::{json_string, millis, number, rfc3339},
+    text::{json_address, json_string, millis, number, rfc3339},
 };
 use std::{io::Write, time::Duration};
 
@@ -29,8 +29,13 @@ pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>) {
 
 fn request(out: &mut Vec<u8>, line: &Line<'_>) {
     key(out, "client.address");
-    write!(out, "\"{}\"", line.client.ip().to_canonical()).expect("a vector takes everything");
-    integer(out, "client.port", u64::from(line.client.port()));
+    match line.client.ip() {
+        Some(ip) => write!(out, "\"{}\"", ip.to_canonical()).expect("a vector takes everything"),
+        None => json_address(out, line.client),
+    }
+    if let Some(port) = line.client.port() {
+        integer(out, "client.port", u64::from(port));
+    }
     if let Some(method) = line.method {
         key(out, "http.request.method");
         json_string(out, method.as_str().as_bytes());
@@ -64,8 +69,9 @@ fn attempts(out: &mut Vec<u8>, line: &Line<'_>) {
         if index > 0 {
             out.push(b',');
         }
-        write!(out, "{{\"endpoint\":\"{}\",\"reused\":{},\"outcome\":\"", attempt.endpoint, attempt.reused)
-            .expect("a vector takes everything");
+        out.extend_from_slice(b"{\"endpoint\":");
+        json_address(out, &attempt.endpoint);
+        write!(out, ",\"reused\":{},\"outcome\":\"", attempt.reused).expect("a vector takes everything");
         outcome(out, attempt.outcome);
         out.extend_from_slice(b"\"}");
     }
@@ -117,7 +123,7 @@ fn time(out: &mut Vec<u8>, name: &str, time: Duration) {
 mod tests {
     use super::*;
     use crate::log::line::tests::sample;
-    use corelane_engine::{Attempt, AttemptOutcome, End, ErrorKind, Stage};
+    use corelane_engine::{Address, Attempt, AttemptOutcome, End, ErrorKind, Stage};
     use serde_json::{Value, json};
     use std::{borrow::Cow, net::SocketAddr};
 
@@ -132,12 +138,12 @@ mod tests {
     fn a_line_has_the_semantic_names() {
         let attempts = [
             Attempt {
-                endpoint: SocketAddr::from(([127, 0, 0, 1], 9001)),
+                endpoint: Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9001))),
                 reused: false,
                 outcome: AttemptOutcome::Failed(Stage::Connect, ErrorKind::Timeout),
             },
             Attempt {
-                endpoint: SocketAddr::from(([127, 0, 0, 1], 9002)),
+                endpoint: Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9002))),
                 reused: true,
                 outcome: AttemptOutcome::Status(200),
             },
@@ -203,6 +209,20 @@ mod tests {
         {
             assert!(value.get(absent).is_none(), "{absent}");
         }
+    }
+
+    #[test]
+    fn b_06_unix_sockets_are_named_and_their_clients_are_not() {
+        let attempts = [Attempt {
+            endpoint: Address::unix("/run/\"a\"\n.sock").unwrap(),
+            reused: false,
+            outcome: AttemptOutcome::Status(200),
+        }];
+        let line = Line { client: &Address::Unnamed, attempts: &attempts, ..sample() };
+        let value = parsed(&line);
+        assert_eq!(value["client.address"], "unix:");
+        assert!(value.get("client.port").is_none());
+        assert_eq!(value["attempts"][0]["endpoint"], "unix:/run/\"a\"\n.sock");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What a line of the access log is made of: a record, borrowed.
 
-use corelane_engine::{Attempt, AttemptOutcome, End, ErrorKind, Method, Phases, Record, Stage};
+use corelane_engine::{Address, Attempt, AttemptOutcome, End, ErrorKind, Method, Phases, Record, Stage};
 use std::{
     borrow::Cow,
     io::Write,
-    net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +12,7 @@ pub(crate) struct Line<'a> {
     pub(crate) at: SystemTime,
     pub(crate) duration: Duration,
     pub(crate) phases: Phases,
-    pub(crate) client: SocketAddr,
+    pub(crate) client: &'a Address,
     pub(crate) request_id: &'a [u8],
     pub(crate) method: Option<&'a Method>,
     pub(crate) version: &'a str,
@@ -37,7 +36,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             at: record.at,
             duration: record.duration,
             phases: record.phases,
-            client: record.client,
+            client: &record.client,
             request_id: &record.request_id,
             method: record.method.as_ref(),
             version: record.version,
@@ -120,7 +119,12 @@ const fn reason(kind: ErrorKind) -> &'static str {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::time::UNIX_EPOCH;
+    use std::{
+        net::{IpAddr, Ipv4Addr, SocketAddr},
+        time::UNIX_EPOCH,
+    };
+
+    const CLIENT: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 40_000));
 
     /// A plain, successful `GET /` on the first of January 2026.
     pub(crate) fn sample() -> Line<'static> {
@@ -128,7 +132,7 @@ pub(crate) mod tests {
             at: UNIX_EPOCH + Duration::from_millis(1_767_225_600_123),
             duration: Duration::from_micros(12_345),
             phases: Phases::default(),
-            client: SocketAddr::from(([192, 0, 2, 1], 40_000)),
+            client: &CLIENT,
             request_id: b"0123456789abcdef0123456789abcdef",
             method: Some(&Method::GET),
             version: "1.1",

@@ -3,7 +3,12 @@
 //! Whatever came over a network goes through [`json_string`], [`quoted`] or [`plain`]: none of them lets a control
 //! character, a quote or a byte that is not UTF-8 through.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use corelane_engine::Address;
+use std::{
+    io::Write,
+    os::unix::ffi::OsStrExt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const MONTHS: [&[u8; 3]; 12] =
@@ -15,6 +20,19 @@ const SECONDS_PER_DAY: u64 = 86_400;
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     json_inside(out, text);
+    out.push(b'"');
+}
+
+/// An address as a JSON string.
+pub(crate) fn json_address(out: &mut Vec<u8>, address: &Address) {
+    out.push(b'"');
+    match address.path() {
+        Some(path) => {
+            out.extend_from_slice(b"unix:");
+            json_inside(out, path.as_os_str().as_bytes());
+        }
+        None => write!(out, "{address}").expect("a vector takes everything"),
+    }
     out.push(b'"');
 }
 

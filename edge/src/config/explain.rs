@@ -63,7 +63,11 @@ impl Asked {
 pub(crate) fn request(loaded: Loaded, asked: &Asked) -> String {
     let Loaded { config, files, .. } = loaded;
     let config = Arc::new(config);
-    let listens = |site: &Site| site.listen.iter().any(|listen| listen.port() == asked.port);
+    let has_port = |site: &Site| site.listen.iter().any(|listen| listen.port() == Some(asked.port));
+    // A unix socket has no port, and is asked when no port is meant.
+    let has_socket = |site: &Site| site.listen.iter().any(|listen| listen.port().is_none());
+    let is_on_port = config.sites.iter().any(has_port);
+    let listens = |site: &Site| if is_on_port { has_port(site) } else { has_socket(site) };
     let table = Table::new(config.clone(), listens);
     let mut text = format!("{} {}\n", asked.head.method, asked.url);
     let mut line = |what: &str, says: &str| {

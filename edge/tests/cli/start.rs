@@ -1,11 +1,11 @@
 //! Starting, and failing to: what is said, and the exit code.
 
 use crate::process::{
-    client::get,
+    client::{get, get_unix},
     corelane::{BINARY, Corelane, Dir, Ended, run, run_command},
     origin::{CONTENT, Origin},
 };
-use std::{net::TcpListener, process::Command};
+use std::{net::TcpListener, os::unix::net::UnixListener, process::Command};
 
 const LISTEN: [&str; 4] = ["proxy", "--listen", "127.0.0.1:0", "--to"];
 
@@ -163,6 +163,35 @@ fn every_listener_is_said_and_serves() {
         let answer = get(address, "/");
         assert_eq!((answer.status, answer.content.as_str()), (200, CONTENT), "{address}");
     }
+}
+
+#[test]
+fn b_06_unix_sockets_are_listened_on_and_forwarded_to() {
+    let (origin, dir) = (Origin::start(), Dir::new("unix"));
+    let at = |name: &str| format!("unix:{}", dir.path(name).display());
+    // A dead process has left its file behind.
+    drop(UnixListener::bind(dir.path("inner.sock")).unwrap());
+    let (outer, inner) = (at("outer.sock"), at("inner.sock"));
+    let mut inside = Corelane::proxy(origin.address, &["--listen", &inner, "--lanes", "2"]);
+    inside.says(&format!("listening on {inner}"));
+    let arguments = ["proxy", "--listen", "127.0.0.1:0", "--listen", &outer, "--to", &inner];
+    let mut outside = Corelane::start(&[&arguments[..], &["--log-format", "json"]].concat());
+    outside.says(&format!("listening on {outer}"));
+    assert_eq!(get_unix(&dir.path("outer.sock"), "/").content, CONTENT);
+    let line = outside.prints("client.address");
+    assert!(line.contains("\"client.address\":\"unix:\",\"http."), "{line}");
+    assert!(line.contains(&format!("{{\"endpoint\":\"{inner}\",")), "{line}");
+    assert_eq!(get(outside.address, "/").content, CONTENT);
+
+    let taken = refused(&["--listen", &inner, "--to", "127.0.0.1:9"], 1, "another program answers");
+    assert!(reason(&taken).contains("choose another --listen"), "{taken:?}");
+    refused(&["--listen", "unix:/nonexistent/a.sock", "--to", "127.0.0.1:9"], 1, "does not exist");
+    refused(&["--listen", "unix:", "--to", "127.0.0.1:9"], 2, "a path is missing");
+
+    inside.signal("TERM");
+    assert_eq!(inside.ended().code(), Some(0));
+    assert!(!dir.path("inner.sock").exists());
+    assert_eq!(get(outside.address, "/").status, 502);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `corelane run`: what each word of a configuration does to a request.
 
 use crate::process::{
-    client::{Answer, exchange},
+    client::{Answer, exchange, get_unix},
     corelane::{Corelane, Dir, run},
     origin::{CONTENT, Origin},
 };
@@ -46,6 +46,28 @@ impl Served {
 #[track_caller]
 fn is(answer: &Answer, status: u16, content: &str) {
     assert_eq!((answer.status, answer.content.as_str()), (status, content), "{answer:?}");
+}
+
+#[test]
+fn b_06_a_site_may_listen_on_a_unix_socket_and_a_route_lead_to_one() {
+    let dir = Dir::new("unix-sites");
+    let path = dir.path("inner.sock");
+    let text = r#"
+        [[site]]
+        listen = "unix:SOCKET"
+        route = [{ respond.body = "inside" }]
+        [[site]]
+        listen = "LISTEN"
+        route = [
+          { path = "/one", to = "unix:SOCKET" },
+          { to = [{ address = "unix:SOCKET", weight = 2 }] },
+        ]
+        "#;
+    let text = text.replace("SOCKET", path.to_str().expect("an ASCII path"));
+    let served = serve("unix", None, &text);
+    is(&served.get("/one"), 200, "inside");
+    is(&served.get("/"), 200, "inside");
+    is(&get_unix(&path, "/"), 200, "inside");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod h1;
 
 use crate::{
+    address::Address,
     content::{Pull, pull},
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Stream, Wait},
@@ -15,7 +16,7 @@ use http::StatusCode;
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    net::{Shutdown, SocketAddr},
+    net::Shutdown,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -43,7 +44,7 @@ pub(crate) struct Seen {
 pub(crate) struct Downstream {
     pub(crate) lane: Lane,
     pub(crate) io: Connection,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Address,
     /// What it came in by.
     pub(crate) door: Rc<Door>,
     pub(crate) timer: Rc<Timer>,
@@ -78,7 +79,7 @@ pub(crate) enum Next {
 }
 
 impl Downstream {
-    pub(crate) fn new(lane: &Lane, stream: Stream, peer: SocketAddr, door: Rc<Door>) -> Rc<Self> {
+    pub(crate) fn new(lane: &Lane, stream: Stream, peer: Address, door: Rc<Door>) -> Rc<Self> {
         let codec = codec::Server::new(&door.settings().limits);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),

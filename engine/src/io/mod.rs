@@ -13,7 +13,7 @@ pub(crate) mod stream;
 
 pub(crate) use buffer::{Buffer, Buffers};
 pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Listener, Socket};
 pub(crate) use stream::Stream;
 
 use std::{future::Future, time::Duration};

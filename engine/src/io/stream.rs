@@ -1,6 +1,7 @@
-//! A byte stream of the system: today a TCP connection on either driver.
+//! A byte stream of the system, TCP or unix, on either driver.
 
 use super::buffer::{Buffer, TAILROOM_BYTES};
+use crate::address::Address;
 use monoio::{
     buf::{IoBuf, IoBufMut},
     io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller},
@@ -9,14 +10,19 @@ use monoio::{
 use std::{
     cell::Cell,
     io,
-    net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
+
+/// How long a connect waits that found a unix socket's queue full, at first and at most: it is not told when there is
+/// room.
+const QUEUE_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// Where bytes come from and go to.
 pub(crate) enum Stream {
-    /// A socket of the system.
-    Tcp(TcpStream),
+    /// A socket of the system. The runtime has a type for TCP and one for unix sockets, which do the same: they receive
+    /// and send on a descriptor.
+    Socket(TcpStream),
 }
 
 /// Takes the buffer away from a receive that waits. The runtime's canceller allocates, so it exists only while it
@@ -42,23 +48,34 @@ impl Cancel {
 impl Stream {
     /// Takes over a connected, non-blocking socket.
     pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self::Tcp(TcpStream::from_std(fd.into())?))
+        Ok(Self::Socket(TcpStream::from_std(fd.into())?))
     }
 
     /// Connects; the wait can be dropped at any time.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let (socket, connected) = crate::sys::connect(address)?;
-        let stream = TcpStream::from_std(socket)?;
+    pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
+        let (mut pause, pause_max) = QUEUE_PAUSE;
+        let (socket, connected) = loop {
+            match crate::sys::connect(address) {
+                // TCP waits for room in the origin's queue; a unix socket says that there is none (connect(2)).
+                Err(error) if is_full(address, &error) => {
+                    super::sleep(pause).await;
+                    pause = (2 * pause).min(pause_max);
+                }
+                begun => break begun?,
+            }
+        };
+        let stream = Self::from_fd(socket)?;
         if !connected {
-            stream.writable(false).await?;
-            crate::sys::socket_error(stream.as_raw_fd())?;
+            let Self::Socket(socket) = &stream;
+            socket.writable(false).await?;
+            crate::sys::socket_error(stream.fd())?;
         }
-        Ok(Self::Tcp(stream))
+        Ok(stream)
     }
 
     pub(crate) fn fd(&self) -> RawFd {
         match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Socket(stream) => stream.as_raw_fd(),
         }
     }
 
@@ -66,7 +83,7 @@ impl Stream {
     pub(crate) async fn receive(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
         let (bytes, start) = buffer.into_parts();
         let (filled, end) = (bytes.len(), bytes.capacity() - TAILROOM_BYTES);
-        let Self::Tcp(stream) = self;
+        let Self::Socket(stream) = self;
         let (result, slice) = stream.read(bytes.slice_mut(filled..end)).await;
         (result, Buffer::from_parts(slice.into_inner(), start))
     }
@@ -82,22 +99,26 @@ impl Stream {
         let canceller = cancel.0.take().unwrap_or_default();
         let handle = canceller.handle();
         cancel.0.set(Some(canceller));
-        let Self::Tcp(stream) = self;
+        let Self::Socket(stream) = self;
         let (result, slice) = stream.cancelable_read(bytes.slice_mut(filled..end), handle).await;
         (result, Buffer::from_parts(slice.into_inner(), start))
     }
 
     /// Waits until there is something to receive; holds no buffer, and can be dropped.
     pub(crate) fn readable(&mut self) -> impl Future<Output = io::Result<()>> {
-        let Self::Tcp(stream) = self;
+        let Self::Socket(stream) = self;
         stream.readable(false)
     }
 
     /// Sends some of what the buffer holds.
     pub(crate) async fn send(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
         let (bytes, start) = buffer.into_parts();
-        let Self::Tcp(stream) = self;
+        let Self::Socket(stream) = self;
         let (result, slice) = stream.write(bytes.slice(start..)).await;
         (result, Buffer::from_parts(slice.into_inner(), start))
     }
+}
+
+fn is_full(address: &Address, error: &io::Error) -> bool {
+    matches!(address, Address::Unix(_)) && error.kind() == io::ErrorKind::WouldBlock
 }

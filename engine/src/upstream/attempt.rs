@@ -215,7 +215,7 @@ impl Transfer {
 
     pub(crate) fn info(&self) -> UpstreamInfo {
         match &self.lease {
-            Some(lease) => UpstreamInfo { address: lease.address(), reused: lease.reused },
+            Some(lease) => UpstreamInfo { address: lease.address().clone(), reused: lease.reused },
             None => unreachable!("a response's lease is kept until its content has ended"),
         }
     }

@@ -1,10 +1,8 @@
 //! A recipe for an upstream: endpoints and how to choose among them.
 
+use crate::address::{Address, ToAddresses};
 use corelane_balancer::{InvalidWeights, Picker, Policy, hash_bytes};
-use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-};
+use std::io;
 
 /// A group of endpoints that serve the same thing. It is a recipe: plain data that is sent to every lane, where
 /// [`Lane::upstream`](crate::Lane::upstream) makes a picker and a pool of it.
@@ -13,7 +11,7 @@ pub struct Cluster {
     name: String,
     policy: Policy,
     endpoints: Vec<(String, u32)>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     weights: Vec<u32>,
 }
 
@@ -78,8 +76,8 @@ impl Cluster {
     }
 
     /// Looks the endpoints' names up, once and blocking: call it before the engine starts, to see errors early. An
-    /// endpoint is `ADDRESS:PORT`, `[ADDRESS]:PORT` or `NAME:PORT`; a name with several addresses is that many
-    /// endpoints. Without it, [`Lane::upstream`](crate::Lane::upstream) does it as the lane starts.
+    /// endpoint is `ADDRESS:PORT`, `[ADDRESS]:PORT`, `NAME:PORT` or `unix:PATH`; a name with several addresses is that
+    /// many endpoints. Without it, [`Lane::upstream`](crate::Lane::upstream) does it as the lane starts.
     ///
     /// # Errors
     /// A name or an address that cannot be understood or found, and weights that cannot be
@@ -88,7 +86,7 @@ impl Cluster {
         let (mut addresses, mut weights) = (Vec::new(), Vec::new());
         for (endpoint, weight) in &self.endpoints {
             let found = endpoint
-                .to_socket_addrs()
+                .to_addresses()
                 .map_err(|error| io::Error::new(error.kind(), format!("upstream {endpoint:?}: {error}")))?;
             for address in found {
                 addresses.push(address);
@@ -103,7 +101,7 @@ impl Cluster {
     }
 
     /// The addresses, once [`resolve`](Self::resolve) has found them.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -118,7 +116,7 @@ impl Cluster {
 
     /// Each address's weight, and what it is wherever it stands in the list.
     pub(crate) fn to_identities(&self) -> Vec<(u32, u64)> {
-        let identity = |address: &SocketAddr| hash_bytes(address.to_string().as_bytes());
+        let identity = |address: &Address| hash_bytes(address.to_string().as_bytes());
         self.weights.iter().copied().zip(self.addresses.iter().map(identity)).collect()
     }
 

@@ -26,7 +26,7 @@ use corelane_balancer::{
     retry::{self, Message, Verdict},
 };
 use corelane_codec::{RequestHead, forward};
-use std::{net::IpAddr, rc::Rc};
+use std::rc::Rc;
 use upload::Content;
 
 /// One lane's way to a cluster: its picker and its pooled connections.
@@ -83,11 +83,10 @@ impl Upstream {
     }
 
     fn prepare(&self, head: &mut RequestHead, exchange: &Exchange) -> Result<()> {
-        let peer = exchange.connection().peer;
+        let client = exchange.connection().peer.ip();
         let mut forward = |request_id: &[u8]| {
             let hop = forward::Hop {
-                client: canonical(peer.ip()),
-                client_port: peer.port(),
+                client: client.map(|ip| ip.to_canonical()),
                 scheme: "http",
                 via: &self.lane.0.config.via,
                 request_id: str::from_utf8(request_id).unwrap_or_default(),
@@ -169,9 +168,4 @@ impl Upstream {
 
 fn outcome(error: &Error) -> AttemptOutcome {
     AttemptOutcome::Failed(error.stage(), error.kind())
-}
-
-/// An IPv4 client on an IPv6 socket is an IPv4 client.
-fn canonical(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
 }

@@ -2,6 +2,7 @@
 
 use super::{Cluster, UpstreamConnection};
 use crate::{
+    address::Address,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Connection, Stream},
@@ -15,7 +16,6 @@ use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     pin::pin,
     rc::Rc,
     task::Poll,
@@ -26,7 +26,7 @@ use std::{
 const IDLE_MAX: usize = 1024;
 
 struct Endpoint {
-    address: SocketAddr,
+    address: Address,
     /// Most recently used last.
     #[expect(clippy::vec_box, reason = "the box is what is used again")]
     idle: RefCell<Vec<Box<UpstreamConnection>>>,
@@ -53,8 +53,8 @@ pub(crate) struct Swept {
 impl UpstreamPool {
     /// A pool for a cluster that has been resolved.
     pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Rc<Self> {
-        let endpoint = |address: &SocketAddr| Endpoint {
-            address: *address,
+        let endpoint = |address: &Address| Endpoint {
+            address: address.unshared(),
             idle: RefCell::default(),
             requests: Cell::new(0),
             failures: Cell::new(0),
@@ -116,8 +116,8 @@ impl UpstreamPool {
             (lease.connection, lease.reused) = (Some(connection), true);
             self.lane.0.metrics.count(Metric::UpstreamReused);
         }
-        let address = self.endpoints[endpoint.index()].address;
-        exchange.record(|record| record.attempt(address, lease.reused));
+        let address = &self.endpoints[endpoint.index()].address;
+        exchange.record(|record| record.attempt(address.clone(), lease.reused));
         if lease.connection.is_none() {
             match self.connect(address, exchange).await {
                 Ok(connection) => lease.connection = Some(connection),
@@ -152,7 +152,7 @@ impl UpstreamPool {
         None
     }
 
-    async fn connect(&self, address: SocketAddr, exchange: &Exchange) -> io::Result<Box<UpstreamConnection>> {
+    async fn connect(&self, address: &Address, exchange: &Exchange) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
         let due = self.lane.after(exchange.settings().timeouts.connect);
         let mut connecting = pin!(Stream::connect(address));
@@ -182,7 +182,8 @@ impl UpstreamPool {
         let now = self.lane.now();
         if endpoint.said.get().is_none_or(|said| now.saturating_sub(said) >= SAY_AGAIN) {
             endpoint.said.set(Some(now));
-            self.lane.event(&Event::Unreachable { endpoint: endpoint.address, error: error.to_string() });
+            self.lane
+                .event(&Event::Unreachable { endpoint: endpoint.address.clone(), error: error.to_string() });
         }
     }
 
@@ -228,7 +229,7 @@ impl Endpoints for UpstreamPool {
     fn stats(&self) -> Vec<EndpointStats> {
         let picker = self.picker.borrow();
         let stats = |(index, endpoint): (usize, &Endpoint)| EndpointStats {
-            address: endpoint.address,
+            address: endpoint.address.clone(),
             requests: endpoint.requests.get(),
             failures: endpoint.failures.get(),
             in_flight: u64::from(picker.in_flight(EndpointId::new(index as u32))),
@@ -253,8 +254,8 @@ impl Lease {
         self.connection.as_ref().expect("a lease has its connection until it is dropped")
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.pool.endpoints[self.endpoint.index()].address
+    pub(crate) fn address(&self) -> &Address {
+        &self.pool.endpoints[self.endpoint.index()].address
     }
 
     pub(crate) fn lane(&self) -> &Lane {

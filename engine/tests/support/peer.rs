@@ -5,9 +5,14 @@ use corelane_engine::Cluster;
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -62,8 +67,21 @@ impl Peer {
         Self::of(TcpStream::connect(address).unwrap())
     }
 
+    pub(crate) fn unix(path: &Path) -> Self {
+        Self::of_unix(UnixStream::connect(path).unwrap())
+    }
+
+    /// A stream is a stream: the standard library's types only differ in what they say of addresses.
+    pub(crate) fn of_unix(stream: UnixStream) -> Self {
+        Self::with_deadlines(TcpStream::from(OwnedFd::from(stream)))
+    }
+
     pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        Self::with_deadlines(stream)
+    }
+
+    fn with_deadlines(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream, received: Vec::new() }
@@ -242,14 +260,7 @@ impl Scripted {
 
     /// One that answers every request with its start line.
     pub(crate) fn echo() -> Self {
-        Self::start(|peer| {
-            while let Some(request) = peer.try_message() {
-                let line = request.head.lines().next().unwrap();
-                if !peer.try_send(ok(line)) {
-                    return;
-                }
-            }
-        })
+        Self::start(echo)
     }
 
     /// A cluster of this one alone.
@@ -259,6 +270,76 @@ impl Scripted {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Answers every request with its start line.
+pub(crate) fn echo(peer: &mut Peer) {
+    while let Some(request) = peer.try_message() {
+        let line = request.head.lines().next().unwrap();
+        if !peer.try_send(ok(line)) {
+            return;
+        }
+    }
+}
+
+/// An origin on a unix socket. It goes, and its file with it, when this is dropped.
+pub(crate) struct UnixOrigin {
+    path: PathBuf,
+    ends: Arc<AtomicBool>,
+    listens: Option<thread::JoinHandle<()>>,
+}
+
+impl UnixOrigin {
+    pub(crate) fn start(path: &Path, serve: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (serve, ends) = (Arc::new(serve), Arc::<AtomicBool>::default());
+        let over = Arc::clone(&ends);
+        let listens = thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let serve = Arc::clone(&serve);
+                thread::spawn(move || serve(&mut Peer::of_unix(stream)));
+            }
+        });
+        Self { path: path.to_owned(), ends, listens: Some(listens) }
+    }
+}
+
+impl Drop for UnixOrigin {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+        // It sees that at the next connection.
+        let _ = UnixStream::connect(&self.path);
+        if let Some(listens) = self.listens.take() {
+            let _ = listens.join();
+        }
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A path for a unix socket that no other test uses; what lies there goes when this is dropped.
+pub(crate) struct SocketPath(pub(crate) PathBuf);
+
+impl SocketPath {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("corelane-engine-{}-{count}.sock", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// As an address.
+    pub(crate) fn text(&self) -> String {
+        format!("unix:{}", self.0.display())
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::clock::{PATIENCE, poll};
 use corelane_engine::{
-    Attempt, Builder, Driver, End, Engine, Event, FnSink, Handle, Handler, Lane, Metric, Phases, Record,
-    Request, Response, Result, Snapshot,
+    Address, Attempt, Builder, Driver, End, Engine, Event, FnSink, Handle, Handler, Lane, Metric, Phases,
+    Record, Request, Response, Result, Snapshot,
 };
 use std::{
     net::SocketAddr,
@@ -45,7 +45,7 @@ pub(crate) struct Seen {
     pub(crate) duration: Duration,
     pub(crate) phases: Phases,
     pub(crate) attempts: Vec<Attempt>,
-    pub(crate) client: SocketAddr,
+    pub(crate) client: Address,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
 }
@@ -64,7 +64,7 @@ impl Seen {
             duration: record.duration,
             phases: record.phases,
             attempts: record.attempts.clone(),
-            client: record.client,
+            client: record.client.clone(),
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,
         }
@@ -102,7 +102,7 @@ impl Rig {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.handle.addresses()[0]
+        self.handle.addresses()[0].socket().expect("an IP address")
     }
 
     /// The next record.

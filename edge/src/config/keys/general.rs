@@ -216,7 +216,12 @@ pub(crate) static ENDPOINT: Section = Section {
     help: "An endpoint with a weight; one without is a string.",
     example: "{ address = \"10.0.0.1:8080\", weight = 3 }",
     keys: &[
-        key("address", Kind::Text(form("HOST:PORT", "10.0.0.1:8080")), Required, "Where it listens."),
+        key(
+            "address",
+            Kind::Text(form("HOST:PORT or unix:PATH", "10.0.0.1:8080")),
+            Required,
+            "Where it listens.",
+        ),
         key("weight", Kind::Count { min: 1, max: 65_535 }, Is("1"), "Its share of the requests."),
     ],
 };

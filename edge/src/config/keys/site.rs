@@ -21,9 +21,9 @@ pub(crate) static SITE: Section = Section {
         ),
         key(
             "listen",
-            Kind::OneOrTexts(form("HOST:PORT or :PORT", "127.0.0.1:8080")),
+            Kind::OneOrTexts(form("HOST:PORT, :PORT or unix:PATH", "127.0.0.1:8080")),
             Is(":80"),
-            "Where it listens; `:80` is every address of the machine.",
+            "Where it listens; `:80` is every address of the machine. A unix socket has mode 0660.",
         ),
         key("route", Kind::Tables(&route::ROUTE), Required, "What happens to its requests."),
         key(
