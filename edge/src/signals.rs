@@ -97,7 +97,7 @@ fn move_on(to: Stage, name: Name, engine: &Handle, events: &Events) {
             engine.drain_without_deadline();
         }
         Stage::DrainingWithDeadline => {
-            let grace = engine.timeouts().drain_grace;
+            let grace = engine.settings().timeouts.drain_grace;
             events.info(format_args!("{name}: draining for at most {grace:?}; once more stops at once"));
             engine.drain();
         }

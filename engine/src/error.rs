@@ -54,6 +54,8 @@ pub enum ErrorKind {
     TooSlow,
     /// No endpoint could be tried: there is none, or all have been.
     NoEndpoint,
+    /// The cluster has as many connections as it may, and the queue for one was full or the wait too long.
+    Busy,
     /// The handler panicked; it is a bug of the handler's.
     Panicked,
     /// This process or machine has run out of descriptors, ports or memory.
@@ -123,7 +125,7 @@ impl Error {
             (Side::Downstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::REQUEST_TIMEOUT,
             (Side::Downstream, _) => StatusCode::BAD_REQUEST,
             (Side::Upstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::GATEWAY_TIMEOUT,
-            (_, ErrorKind::NoEndpoint | ErrorKind::Drained | ErrorKind::Exhausted) => {
+            (_, ErrorKind::NoEndpoint | ErrorKind::Busy | ErrorKind::Drained | ErrorKind::Exhausted) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             (Side::Upstream, _) => StatusCode::BAD_GATEWAY,
@@ -166,6 +168,7 @@ impl fmt::Display for Error {
             ErrorKind::Timeout => f.write_str("timed out")?,
             ErrorKind::TooSlow => f.write_str("below the minimum rate")?,
             ErrorKind::NoEndpoint => f.write_str("no endpoint left to try")?,
+            ErrorKind::Busy => f.write_str("as many connections as there may be")?,
             ErrorKind::Panicked => f.write_str("panicked")?,
             ErrorKind::Exhausted => f.write_str("no descriptor, port or memory left here")?,
             ErrorKind::Drained => f.write_str("cut off by the end of the drain")?,

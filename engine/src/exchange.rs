@@ -41,7 +41,7 @@ pub(crate) async fn serve<H: Handler>(
     handler: Rc<H>,
 ) -> After {
     let exchange = Exchange::open(&connection);
-    if connection.lane.is_draining() {
+    if connection.lane.is_draining() || connection.door.is_retired() {
         connection.close_after();
     }
     let answer = match received.and_then(|head| admit(head, &exchange)) {

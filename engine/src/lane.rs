@@ -1,21 +1,24 @@
 //! A lane: one thread, one event loop, and everything that a request needs, shared with nobody.
 
 use crate::{
-    config::Config,
     context::Exchange,
+    door::{Doors, Watch},
     downstream::Downstream,
-    io::{self, Buffers, Pumps, bell::Bell, clock::Clock, driver::Running},
+    io::{self, Buffers, Pumps, bell::Bell, driver::Running},
+    letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
+    process::Process,
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
-    upstream::{Cluster, Upstream, UpstreamPool},
+    upstream::{Asked, Cluster, Members, Peer, Pool, Turnstile, Upstream},
     wheel::{TICK, Tick, Wheel},
 };
 use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{
     cell::{Cell, Ref, RefCell},
+    collections::HashMap,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -69,11 +72,10 @@ pub struct Lane(pub(crate) Rc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) id: usize,
-    pub(crate) config: Arc<Config>,
+    pub(crate) process: Arc<Process>,
     /// What holds where neither a listener nor an exchange says anything.
     settings: RefCell<Rc<Settings>>,
     pub(crate) driver: Running,
-    pub(crate) clock: Clock,
     looked: Cell<Option<Duration>>,
     budget: Cell<u32>,
     /// The wall's time when the lane began, by the last look at both clocks.
@@ -85,10 +87,17 @@ pub(crate) struct Inner {
     pub(crate) bell: Bell,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) drain: Cell<Drain>,
+    /// The lane's thread ends although nobody asked the engine to.
+    ended: Cell<bool>,
     /// The drain is over: whatever is left ends now.
     cut: Cell<bool>,
     connections: RefCell<Vec<Rc<Downstream>>>,
-    pools: RefCell<Vec<Weak<UpstreamPool>>>,
+    pub(crate) doors: Doors,
+    pub(crate) members: RefCell<Vec<Weak<Members>>>,
+    pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
+    pub(crate) turnstiles: RefCell<HashMap<Arc<str>, Weak<Turnstile>>>,
+    /// What other lanes have been asked for.
+    pub(crate) asked: Asked,
     requests: RefCell<Vec<RequestHead>>,
     responses: RefCell<Vec<ResponseHead>>,
     #[expect(clippy::vec_box, reason = "the box is what is used again")]
@@ -98,8 +107,6 @@ pub(crate) struct Inner {
     unflushed: Cell<bool>,
     date: RefCell<(u64, String)>,
     finished: RefCell<Option<Waker>>,
-    /// Listening sockets, open as long as the lane serves.
-    pub(crate) sockets: RefCell<Vec<Arc<io::Socket>>>,
     /// Whom to wake when the lane ends: one place for each task that it runs.
     tasks: RefCell<Vec<Option<Option<Waker>>>>,
     /// Those who accept connections, to be told when a drain begins.
@@ -116,22 +123,22 @@ impl std::fmt::Debug for Lane {
 impl Lane {
     pub(crate) fn new(
         id: usize,
-        config: Arc<Config>,
+        process: Arc<Process>,
         settings: &Settings,
         driver: Running,
         bell: Bell,
     ) -> Self {
-        let sink = config.sink.as_ref().map(|factory| factory(id));
-        let clock = Clock::start();
+        let sink = process.config.sink.as_ref().map(|factory| factory(id));
+        let clock = process.clock;
         Self(Rc::new(Inner {
             id,
             settings: RefCell::new(Rc::new(settings.clone())),
             driver,
             looked: Cell::new(None),
             budget: Cell::new(PIECES_PER_TURN),
+            ended: Cell::new(false),
             cut: Cell::new(false),
             epoch: Cell::new(clock.wall()),
-            clock,
             wheel: Wheel::new(),
             buffers: Buffers::default(),
             pumps: Pumps::default(),
@@ -140,7 +147,11 @@ impl Lane {
             rng: RefCell::new(Rng::new(crate::sys::random())),
             drain: Cell::new(Drain::No),
             connections: RefCell::default(),
+            doors: Doors::default(),
+            members: RefCell::default(),
             pools: RefCell::default(),
+            turnstiles: RefCell::default(),
+            asked: Asked::default(),
             requests: RefCell::default(),
             responses: RefCell::default(),
             records: RefCell::default(),
@@ -149,11 +160,10 @@ impl Lane {
             unflushed: Cell::new(false),
             date: RefCell::default(),
             finished: RefCell::new(None),
-            sockets: RefCell::default(),
             tasks: RefCell::default(),
             serving: RefCell::default(),
             buffers_taken_back: Cell::new(false),
-            config,
+            process,
         }))
     }
 
@@ -167,8 +177,8 @@ impl Lane {
         self.0.settings.borrow()
     }
 
-    /// This lane's own way to a cluster: its picker, its pools. Who asks for the same cluster (name, endpoints, weights
-    /// and policy) gets the same pools, be it another listener or the next generation of a handler.
+    /// This lane's own way to a cluster: its picker, and the pools of its endpoints, which it shares with every other
+    /// cluster that has the same endpoint, be it another listener's or the next generation's.
     ///
     /// # Panics
     /// If the cluster has not been [resolved](Cluster::resolve) and cannot be.
@@ -180,15 +190,17 @@ impl Lane {
             resolved = cluster.clone().resolve().unwrap_or_else(|error| panic!("{error}"));
             &resolved
         };
-        let mut pools = self.0.pools.borrow_mut();
-        if let Some(pool) = pools.iter().filter_map(Weak::upgrade).find(|pool| pool.is_of(cluster)) {
-            return Upstream::new(self, pool);
+        let mut all = self.0.members.borrow_mut();
+        all.retain(|members| members.strong_count() > 0);
+        if let Some(members) = all.iter().filter_map(Weak::upgrade).find(|members| members.is_of(cluster)) {
+            return Upstream::new(self, members);
         }
-        let pool = UpstreamPool::new(self, cluster);
-        pools.push(Rc::downgrade(&pool));
-        let endpoints: Rc<dyn Endpoints> = pool.clone();
+        drop(all);
+        let members = Members::new(self, cluster);
+        self.0.members.borrow_mut().push(Rc::downgrade(&members));
+        let endpoints: Rc<dyn Endpoints> = members.clone();
         self.0.metrics.watch(Rc::downgrade(&endpoints));
-        Upstream::new(self, pool)
+        Upstream::new(self, members)
     }
 
     /// A counter of the handler's own: lanes that ask for the same name are merged on `/metrics`.
@@ -196,6 +208,17 @@ impl Lane {
     /// Names are of `[a-z0-9_]` and end in `_total` by custom.
     pub fn counter(&self, name: &str) -> Counter {
         self.0.metrics.counter(name)
+    }
+
+    /// Leaves a letter for another lane; it comes back when that one has too many.
+    pub(crate) fn post(&self, lane: usize, letter: Letter) -> Result<(), Letter> {
+        self.0.metrics.count(Metric::Letters);
+        self.0.process.desks[lane].mail.post(letter)
+    }
+
+    /// What holds from now on where neither a listener nor an exchange says anything.
+    pub(crate) fn set_settings(&self, settings: &Settings) {
+        *self.0.settings.borrow_mut() = Rc::new(settings.clone());
     }
 
     /// Runs `task` beside the requests, until it ends or the lane does. A panic in it ends it alone.
@@ -248,9 +271,9 @@ impl Lane {
         io::sleep(duration).await;
     }
 
-    /// Time since the lane began; it never jumps.
+    /// Time since the engine began, the same on every lane; it never jumps.
     pub fn now(&self) -> Duration {
-        self.0.clock.now()
+        self.0.process.clock.now()
     }
 
     /// The time at which the present poll of a connection looked at the clock first: what happens in one poll has
@@ -307,7 +330,7 @@ impl Lane {
     }
 
     pub(crate) fn event(&self, event: &Event) {
-        if let Some(hook) = &self.0.config.event {
+        if let Some(hook) = &self.0.process.config.event {
             hook(event);
         }
     }
@@ -360,7 +383,7 @@ impl Lane {
 
     /// Whether anybody reads records: otherwise their texts need not be filled in.
     pub(crate) fn has_sink(&self) -> bool {
-        self.0.config.sink.is_some()
+        self.0.process.config.sink.is_some()
     }
 
     /// Closes a record: counts it, shows it to the sink, and keeps its memory.
@@ -439,19 +462,26 @@ impl Lane {
             self.event(&Event::Draining { lane: self.id(), connections: self.connections() as u64 });
         }
         self.0.drain.set(self.0.drain.get().hastened(drain));
-        // What waits in their queues is still accepted by those who are woken now, who have duplicates.
-        self.0.sockets.take();
-        for waker in self.0.serving.take() {
-            waker.wake();
-        }
+        self.wake_listeners();
         self.wake_main();
     }
 
-    /// Waits for `ready` as long as the lane serves; `false` once it drains, or if the wait failed.
-    pub(crate) async fn serving(&self, ready: impl Future<Output = std::io::Result<()>>) -> bool {
+    /// Wakes whoever accepts connections, to look whether that is over.
+    pub(crate) fn wake_listeners(&self) {
+        for waker in self.0.serving.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for `ready` as long as the lane serves and `watch` lasts; `false` once that is over, or if the wait failed.
+    pub(crate) async fn serving(
+        &self,
+        watch: &Watch,
+        ready: impl Future<Output = std::io::Result<()>>,
+    ) -> bool {
         let mut ready = pin!(ready);
         poll_fn(|cx| {
-            if self.is_draining() {
+            if self.is_draining() || watch.end().is_some() {
                 return Poll::Ready(false);
             }
             if let Poll::Ready(result) = ready.as_mut().poll(cx) {
@@ -477,7 +507,7 @@ impl Lane {
         poll_fn(|cx| {
             let open = self.connections();
             let over = match self.0.drain.get() {
-                Drain::No => false,
+                Drain::No => self.0.ended.get(),
                 Drain::Until(due) => open == 0 || self.0.wheel.passed(due),
                 Drain::Patiently => open == 0,
                 Drain::Now => true,
@@ -489,6 +519,12 @@ impl Lane {
             Poll::Pending
         })
         .await
+    }
+
+    /// The lane's thread ends, for whatever cause; it is rebuilt.
+    pub(crate) fn end(&self) {
+        self.0.ended.set(true);
+        self.wake_main();
     }
 
     /// Whether everything ends now.
@@ -503,9 +539,10 @@ impl Lane {
         while self.wake_all() && self.now() < due {
             io::sleep(Duration::from_millis(1)).await;
         }
-        for pool in self.0.pools.take().iter().filter_map(Weak::upgrade) {
+        for (_, pool) in self.0.pools.take() {
             pool.close();
         }
+        self.0.doors.clear();
         self.flush();
         self.0.sink.borrow_mut().take();
         // The ring closes descriptors in the background: one more look at it.
@@ -531,7 +568,7 @@ impl Lane {
             poll_fn(|cx| if self.is_quiet(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
             io::sleep(TICK).await;
             let now = self.now();
-            self.0.epoch.set(self.0.clock.wall() - now);
+            self.0.epoch.set(self.0.process.clock.wall() - now);
             self.0.wheel.turn(now);
             if now.saturating_sub(flushed) >= FLUSH {
                 flushed = now;
@@ -573,15 +610,12 @@ impl Lane {
             released += usize::from(seen.released);
         }
         self.0.metrics.set(Metric::ConnectionsIdle, idle);
-        let mut pooled = 0;
-        self.0.pools.borrow_mut().retain(|pool| {
-            let Some(pool) = pool.upgrade() else { return false };
-            let seen = pool.sweep(self);
-            released += seen.released;
-            pooled += seen.idle;
-            true
+        self.0.pools.borrow_mut().retain(|_, pool| {
+            let swept = pool.sweep();
+            released += swept.released;
+            // A pool that nobody uses any more goes with its last connection.
+            swept.idle > 0 || Rc::strong_count(pool) > 1
         });
-        self.0.metrics.set(Metric::UpstreamIdle, pooled as u64);
         self.give_memory_back(released);
     }
 

@@ -64,6 +64,7 @@ mod body;
 mod config;
 mod content;
 mod context;
+mod door;
 mod downstream;
 mod engine;
 mod error;
@@ -71,14 +72,17 @@ mod exchange;
 mod handler;
 mod io;
 mod lane;
+mod letter;
 mod listener;
 mod message;
 mod metrics;
 mod pace;
+mod process;
 mod record;
 mod relay;
 mod settings;
 mod settle;
+mod shared;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;
@@ -95,7 +99,9 @@ pub use corelane_balancer::{Policy, retry::RetryPolicy};
 pub use corelane_codec::{
     Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version, fields::InvalidField,
 };
-pub use engine::{Builder, Engine, FnSink, Handle, StartError, probe_driver};
+pub use engine::{
+    Builder, Engine, FnSink, Handle, Pin, ReloadError, StartError, available_cpus, probe_driver,
+};
 pub use error::{Error, ErrorKind, Result, Side, Stage};
 pub use handler::Handler;
 pub use hdrhistogram::Histogram;
@@ -107,7 +113,7 @@ pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
 pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
 pub use settings::Settings;
 pub use sink::{Event, Level, Sink};
-pub use sys::{keep_buffers_apart, raise_descriptor_limit};
+pub use sys::{keep_buffers_apart, raise_descriptor_limit, watch_stacks};
 pub use timeouts::Timeouts;
 pub use unix::{SocketFile, listen_unix};
-pub use upstream::{Cluster, Upstream};
+pub use upstream::{Cluster, Peer, Upstream};

@@ -64,6 +64,11 @@ metrics! {
     UpstreamReused counter "upstream_reused_total" "Requests sent on a pooled connection.";
     UpstreamIdle gauge "upstream_idle" "Upstream connections in the pool.";
     UpstreamStale counter "upstream_stale_total" "Pooled connections that were found closed, or with stray bytes.";
+    UpstreamBorrowed counter "upstream_borrowed_total" "Requests sent on a pooled connection that another lane has lent.";
+    UpstreamLent counter "upstream_lent_total" "Pooled connections lent to another lane.";
+    UpstreamQueued counter "upstream_queued_total" "Requests that waited because their cluster had as many connections as it may.";
+    UpstreamQueueRefused counter "upstream_queue_refused_total" "Requests refused because that queue was full.";
+    Letters counter "letters_total" "Messages sent to other lanes.";
     Retries counter "retries_total" "Attempts after the first.";
     Tunnels counter "tunnels_total" "Connections switched to another protocol.";
     TunnelsOpen gauge "tunnels_open" "Tunnels open.";
@@ -141,7 +146,7 @@ pub struct EndpointStats {
 
 /// A source of [`EndpointStats`]: a cluster as a lane sees it.
 pub(crate) trait Endpoints {
-    fn name(&self) -> &str;
+    fn name(&self) -> String;
     fn stats(&self) -> Vec<EndpointStats>;
 }
 
@@ -179,8 +184,12 @@ impl Metrics {
     }
 
     pub(crate) fn sub(&self, metric: Metric) {
+        self.take(metric, 1);
+    }
+
+    pub(crate) fn take(&self, metric: Metric, n: u64) {
         let value = &self.values[metric as usize];
-        value.set(value.get().checked_sub(1).expect("a gauge goes down as often as up"));
+        value.set(value.get().checked_sub(n).expect("a gauge goes down as often as up"));
     }
 
     pub(crate) fn set(&self, metric: Metric, n: u64) {
@@ -243,7 +252,7 @@ impl Metrics {
     pub(crate) fn snapshot(&self, lane: usize, driver: &Running) -> Snapshot {
         let mut clusters: BTreeMap<String, Vec<EndpointStats>> = BTreeMap::new();
         for cluster in self.clusters.borrow().iter().filter_map(Weak::upgrade) {
-            clusters.entry(cluster.name().to_owned()).or_default().extend(cluster.stats());
+            clusters.entry(cluster.name()).or_default().extend(cluster.stats());
         }
         Snapshot {
             lane,

@@ -80,6 +80,8 @@ pub enum End {
     UpstreamProtocol,
     /// There is no endpoint to try.
     NoUpstream,
+    /// The cluster has as many connections as it may, and the queue was full or the wait too long.
+    UpstreamBusy,
     /// The handler returned an error of its own.
     Handler,
     /// The handler panicked.
@@ -92,7 +94,7 @@ pub enum End {
 
 impl End {
     /// Every reason, for tables of counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Done,
         Self::ClientClosed,
         Self::ClientTimeout,
@@ -103,6 +105,7 @@ impl End {
         Self::UpstreamTimeout,
         Self::UpstreamProtocol,
         Self::NoUpstream,
+        Self::UpstreamBusy,
         Self::Handler,
         Self::Panicked,
         Self::Drained,
@@ -122,6 +125,7 @@ impl End {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::NoUpstream => "no_upstream",
+            Self::UpstreamBusy => "upstream_busy",
             Self::Handler => "handler",
             Self::Panicked => "panicked",
             Self::Drained => "drained",
@@ -136,6 +140,7 @@ impl From<&Error> for End {
             (_, _, ErrorKind::Panicked) => Self::Panicked,
             (_, _, ErrorKind::Drained) => Self::Drained,
             (_, _, ErrorKind::NoEndpoint) => Self::NoUpstream,
+            (_, _, ErrorKind::Busy) => Self::UpstreamBusy,
             (Side::Downstream, _, ErrorKind::Timeout | ErrorKind::TooSlow) => Self::ClientTimeout,
             (Side::Downstream, _, ErrorKind::Protocol(corelane_codec::Kind::Truncated)) => Self::ClientClosed,
             (Side::Downstream, _, ErrorKind::Protocol(_) | ErrorKind::Status(_)) => Self::ClientProtocol,

@@ -34,7 +34,7 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
         // The client was never asked for its content and may or may not send it: nobody could tell it from a request.
         connection.close_after();
     }
-    if exchange.lane().is_draining() {
+    if exchange.lane().is_draining() || connection.door.is_retired() {
         connection.close_after();
     }
     let mut relay =

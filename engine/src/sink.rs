@@ -1,7 +1,7 @@
 //! What an engine tells whoever runs it: records of exchanges, and events of its own.
 
 use crate::{address::Address, io::driver::Running, record::Record};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Takes the records of one lane. It runs on the lane, so it must never block.
 pub trait Sink {
@@ -76,6 +76,28 @@ pub enum Event {
         /// What it said.
         message: String,
     },
+    /// A lane's thread has ended although nobody asked for it: its connections are lost. It is rebuilt on the same
+    /// sockets.
+    LaneDied {
+        /// Which.
+        lane: usize,
+    },
+    /// A lane does not turn: a handler on it computes or blocks. Said after 2 s and again after 10 s; meanwhile
+    /// another lane accepts its new clients. What then is for whoever runs the engine to decide.
+    LaneStuck {
+        /// Which.
+        lane: usize,
+        /// For how long it has not answered.
+        silent: Duration,
+        /// Where its thread is, a line for each call, innermost first; empty unless
+        /// [`watch_stacks`](crate::watch_stacks) was called.
+        stack: String,
+    },
+    /// A lane that was stuck turns again.
+    LaneRecovered {
+        /// Which.
+        lane: usize,
+    },
     /// A drain has begun.
     Draining {
         /// On which lane.
@@ -100,7 +122,9 @@ impl Event {
             Self::LaneStarted { driver: Running::Uring, .. } | Self::LaneEnded { cut: 0, .. } => Level::Info,
             Self::LaneStarted { .. } | Self::AcceptFailed { .. } | Self::Full { .. } => Level::Warn,
             Self::Unreachable { .. } | Self::LaneEnded { .. } => Level::Warn,
+            Self::LaneRecovered { .. } => Level::Warn,
             Self::HandlerPanicked { .. } | Self::LanePanicked { .. } => Level::Error,
+            Self::LaneDied { .. } | Self::LaneStuck { .. } => Level::Error,
         }
     }
 }
@@ -129,6 +153,18 @@ impl fmt::Display for Event {
             Self::LanePanicked { lane, message } => {
                 write!(f, "lane {lane} panicked outside a handler and goes on; please report it: {message}")
             }
+            Self::LaneDied { lane } => {
+                write!(f, "lane {lane} has ended unexpectedly, and its connections with it; it is rebuilt")
+            }
+            Self::LaneStuck { lane, silent, stack } => {
+                write!(
+                    f,
+                    "lane {lane} has not turned for {} s: something on it computes or blocks",
+                    silent.as_secs()
+                )?;
+                if stack.is_empty() { Ok(()) } else { write!(f, "; it is at\n{stack}") }
+            }
+            Self::LaneRecovered { lane } => write!(f, "lane {lane} turns again"),
             Self::Draining { lane, connections } => write!(f, "lane {lane} drains {connections} connections"),
             Self::LaneEnded { lane, cut: 0 } => write!(f, "lane {lane} has ended"),
             Self::LaneEnded { lane, cut } => {

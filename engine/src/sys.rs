@@ -4,10 +4,13 @@ use crate::{address::Address, io::Arrival};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     cell::UnsafeCell,
+    fmt::Write,
     io,
     net::{Shutdown, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     rc::Rc,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
 };
 
 /// One of the owners of a stream, so that one can receive while another sends.
@@ -58,6 +61,12 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Address)> {
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: eventfd takes no pointer; a descriptor that it returns is new and ours.
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)) }
+}
+
+/// Another descriptor for what `fd` stands for, closed on exec.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?)) }
 }
 
 /// Shuts down one or both directions; operations in flight on them finish.
@@ -208,6 +217,84 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// Calls of a stack that are told.
+const STACK_DEPTH_MAX: usize = 64;
+/// Where a thread that was asked leaves the addresses of its calls, and then their number.
+static STACK: [AtomicUsize; STACK_DEPTH_MAX] = [const { AtomicUsize::new(0) }; STACK_DEPTH_MAX];
+static STACK_DEPTH: AtomicUsize = AtomicUsize::new(0);
+static STACKS_ARE_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the engine say where a lane is that is stuck ([`Event::LaneStuck`](crate::Event::LaneStuck)). It takes the
+/// signal URG of the whole process for that, so it is for programs that are the proxy; without it, nothing is lost but
+/// that.
+pub fn watch_stacks() -> io::Result<()> {
+    extern "C" fn tell(_: libc::c_int) {
+        let mut depth = 0;
+        let leave = |frame: &backtrace::Frame| {
+            STACK[depth].store(frame.ip().addr(), Ordering::Relaxed);
+            depth += 1;
+            depth < STACK_DEPTH_MAX
+        };
+        // SAFETY: one thread at a time is asked, and nothing else in here is called by several. Walking a stack takes
+        // no memory and, since glibc 2.35, no lock.
+        unsafe { backtrace::trace_unsynchronized(leave) };
+        STACK_DEPTH.store(depth, Ordering::Release);
+    }
+    // What the first walk has to set up is set up outside of a signal.
+    tell(libc::SIGURG);
+    // SAFETY: an all-zero `sigaction` is a valid value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = tell as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the pointer is to a live `sigaction` whose handler may run at any time: it stores into atomics.
+    checked(unsafe { libc::sigaction(libc::SIGURG, &raw const action, std::ptr::null_mut()) })?;
+    STACKS_ARE_WATCHED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The calling thread's number, for [`stack_of`].
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: takes no pointer and never fails.
+    unsafe { libc::gettid() }
+}
+
+/// Where a thread of this process is, a line for each call; empty if nobody [watches](watch_stacks), or if it does not
+/// answer within `wait`. For one thread to call.
+pub(crate) fn stack_of(thread: i32, wait: Duration) -> String {
+    const LOOK_AGAIN: Duration = Duration::from_millis(5);
+    if !STACKS_ARE_WATCHED.load(Ordering::Relaxed) {
+        return String::new();
+    }
+    STACK_DEPTH.store(0, Ordering::Relaxed);
+    // SAFETY: no pointer is passed; a thread that has ended is an error and no more.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGURG) };
+    let mut depth = 0;
+    for _ in 0..wait.as_millis().div_ceil(LOOK_AGAIN.as_millis()) {
+        let _ = crossbeam_channel::after(LOOK_AGAIN).recv();
+        depth = STACK_DEPTH.load(Ordering::Acquire);
+        if depth > 0 {
+            break;
+        }
+    }
+    let mut lines = String::new();
+    for address in &STACK[..depth] {
+        let address = std::ptr::without_provenance_mut(address.load(Ordering::Relaxed));
+        backtrace::resolve(address, |symbol| {
+            let name = symbol.name().map_or_else(|| "?".to_owned(), |name| format!("{name:#}"));
+            // What asked is not of interest.
+            if name.contains("watch_stacks") || name.contains("trace_unsynchronized") {
+                return;
+            }
+            let _ = write!(lines, "  {name}");
+            if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
+                let _ = write!(lines, " at {}:{line}", file.display());
+            }
+            lines.push('\n');
+        });
+    }
+    lines
 }
 
 /// Random bits from the kernel, for seeds and identifiers.

@@ -64,6 +64,7 @@ fn warm_gets(driver: Driver) {
         Origin::start(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: now\r\nServer: x\r\n\r\nhello");
     let cluster = Cluster::round_robin([origin.address().to_string()]).resolve().expect("an address");
     let engine = Engine::builder()
+        .lanes(1)
         .driver(driver)
         .serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster))))
         .spawn()

@@ -108,7 +108,7 @@ fn a_client_that_waits_to_be_asked_is_asked_when_its_content_is_the_answer() {
 #[test]
 fn content_over_the_engines_limit_is_a_413() {
     on_both(|driver| {
-        let builder = Engine::builder().driver(driver).content_bytes_max(Some(10));
+        let builder = Engine::builder().lanes(1).driver(driver).content_bytes_max(Some(10));
         let rig = Rig::start(builder.serve("127.0.0.1:0", |_| {
             Ok(Fun(async |mut request: Request| {
                 if request.path() == "/collect" {

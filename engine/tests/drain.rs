@@ -22,7 +22,8 @@ use support::{
 fn gated(driver: Driver, timeouts: Timeouts, connections_max: Option<usize>) -> (Rig, Arc<AtomicBool>) {
     let gate = Arc::new(AtomicBool::new(false));
     let opened = Arc::clone(&gate);
-    let builder = Engine::builder().driver(driver).timeouts(timeouts).max_connections(connections_max);
+    let builder =
+        Engine::builder().lanes(1).driver(driver).timeouts(timeouts).max_connections(connections_max);
     let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| {
         let (lane, gate) = (lane.clone(), Arc::clone(&gate));
         Ok(Fun(async move |request: corelane_engine::Request| {
@@ -189,7 +190,7 @@ fn a_transfer_that_is_cut_off_does_not_look_complete() {
             assert!(rest.is_empty());
         });
         let cluster = origin.cluster();
-        let builder = Engine::builder().driver(driver).timeouts(grace(Duration::from_millis(100)));
+        let builder = Engine::builder().lanes(1).driver(driver).timeouts(grace(Duration::from_millis(100)));
         let rig = Rig::start(
             builder.serve("127.0.0.1:0", move |lane| Ok(support::Balancer(lane.upstream(&cluster)))),
         );

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_millis(400);
 fn builder(driver: Driver, set: impl FnOnce(&mut Timeouts)) -> Builder {
     let mut timeouts = Timeouts::default();
     set(&mut timeouts);
-    Engine::builder().driver(driver).timeouts(timeouts)
+    Engine::builder().lanes(1).driver(driver).timeouts(timeouts)
 }
 
 /// Answers by itself.
@@ -479,6 +479,6 @@ fn a_client_that_goes_on_sending_after_its_answer_is_closed() {
 fn what_is_in_force_can_be_asked_for() {
     let rig = local(Driver::Auto, |timeouts| timeouts.client_idle = SOON);
     let handle: &Handle = &rig.handle;
-    assert_eq!(handle.timeouts().client_idle, SOON);
-    assert_eq!(handle.limits().request_line_bytes_max, 8 << 10);
+    assert_eq!(handle.settings().timeouts.client_idle, SOON);
+    assert_eq!(handle.settings().limits.request_line_bytes_max, 8 << 10);
 }

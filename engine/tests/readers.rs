@@ -14,7 +14,7 @@ use support::{
 fn proxy(driver: Driver, origin: &Scripted, set: impl FnOnce(&mut Timeouts)) -> Rig {
     let (cluster, mut timeouts) = (origin.cluster(), Timeouts::default());
     set(&mut timeouts);
-    let builder = Engine::builder().driver(driver).timeouts(timeouts);
+    let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
     Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))))
 }
 
@@ -96,7 +96,7 @@ fn a_client_that_does_not_read_interim_responses_is_closed_too() {
         let (cluster, mut timeouts, mut limits) = (origin.cluster(), Timeouts::default(), Limits::default());
         (timeouts.between_bytes, timeouts.upstream_head) = (BETWEEN, BETWEEN);
         limits.interim_responses_max = u32::MAX;
-        let builder = Engine::builder().driver(driver).timeouts(timeouts).limits(limits);
+        let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts).limits(limits);
         let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
         let mut stuck = narrow(rig.address());
         stuck.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -21,7 +21,7 @@ fn everything(driver: Driver, origin: &Scripted) -> Rig {
     let mut timeouts = Timeouts::default();
     timeouts.drain_grace = Duration::from_millis(300);
     timeouts.upstream_head = Duration::from_millis(300);
-    let builder = Engine::builder().driver(driver).timeouts(timeouts);
+    let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
     Rig::start(builder.serve("127.0.0.1:0", move |lane| {
         let (origin, dead) = (lane.upstream(&cluster), lane.upstream(&dead));
         Ok(Fun(async move |mut request: Request| match request.path() {

@@ -33,7 +33,7 @@ fn text(words: impl Into<String>) -> Result<Response> {
 /// A proxy for one origin, with timeouts of its own.
 fn proxy(driver: Driver, origin: &Scripted, timeouts: Timeouts) -> Rig {
     let cluster = origin.cluster();
-    let builder = Engine::builder().driver(driver).timeouts(timeouts);
+    let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
     Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))))
 }
 
@@ -43,7 +43,7 @@ where
     F: AsyncFn(&Lane, &Upstream, Request) -> Result<Response> + Clone + Send + Sync + 'static,
 {
     let cluster = origin.cluster();
-    let builder = Engine::builder().driver(driver).timeouts(timeouts);
+    let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
     Rig::start(builder.serve("127.0.0.1:0", move |lane| {
         let (lane, upstream, handler) = (lane.clone(), lane.upstream(&cluster), handler.clone());
         Ok(Fun(async move |request| handler(&lane, &upstream, request).await))
@@ -647,7 +647,7 @@ fn pipelined_requests_do_not_make_buffers_grow() {
         const TIMES: usize = 400;
         for driver in [Driver::Auto, Driver::Epoll] {
             // Without records, which the test would keep.
-            let builder = Engine::builder().driver(driver);
+            let builder = Engine::builder().lanes(1).driver(driver);
             let engine =
                 builder.serve("127.0.0.1:0", |_| Ok(Fun(async |_| text("x")))).spawn().expect("it starts");
             let address = engine.addresses()[0].socket().expect("an IP address");
@@ -728,7 +728,7 @@ fn running_out_of_descriptors_says_nothing_of_an_endpoint() {
         for driver in [Driver::Auto, Driver::Epoll] {
             let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
             let cluster = cluster.resolve().expect("addresses");
-            let builder = Engine::builder().driver(driver);
+            let builder = Engine::builder().lanes(1).driver(driver);
             let rig =
                 Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
             let mut client = Peer::connect(rig.address());

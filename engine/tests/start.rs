@@ -51,8 +51,8 @@ fn a_port_that_is_taken_is_said_and_the_others_are_given_back() {
         assert!(said.contains(&format!("sport = :{}", taken.port())), "{said}");
         is_free(other);
         // An engine counts as another program: nothing is shared by accident.
-        let first = Rig::start(Engine::builder().driver(driver).serve(other, |_| answers()));
-        let error = refused(Engine::builder().driver(driver).serve(other, |_| answers()).spawn());
+        let first = Rig::start(Engine::builder().lanes(1).driver(driver).serve(other, |_| answers()));
+        let error = refused(Engine::builder().lanes(1).driver(driver).serve(other, |_| answers()).spawn());
         assert!(matches!(&error, StartError::Bind { address, .. } if *address == other), "{error:?}");
         assert_eq!(Peer::connect(first.address()).get("/").status(), 200);
     });
@@ -67,14 +67,14 @@ fn an_address_that_is_none_is_said() {
         ("name.invalid:80", "name.invalid:80"),
     ] {
         let other = free();
-        let builder = Engine::builder().serve(other, |_| answers());
+        let builder = Engine::builder().lanes(1).serve(other, |_| answers());
         let error = refused(builder.serve(address, |_| answers()).spawn());
         assert!(matches!(error, StartError::Address { .. }), "{error:?}");
         let said = error.to_string();
         assert!(said.contains(address) && said.contains(words), "{said}");
         is_free(other);
     }
-    let elsewhere = refused(Engine::builder().serve("192.0.2.1:8080", |_| answers()).spawn());
+    let elsewhere = refused(Engine::builder().lanes(1).serve("192.0.2.1:8080", |_| answers()).spawn());
     assert!(elsewhere.to_string().contains("not an address of this machine"), "{elsewhere}");
 }
 

@@ -122,7 +122,8 @@ fn b_06_a_socket_that_cannot_be_is_said() {
         (&format!("unix:/{}", "x".repeat(200)), "107 bytes"),
         ("unix:/nonexistent/app.sock", "the directory of unix:/nonexistent/app.sock does not exist"),
     ] {
-        let said = Engine::builder().serve(address, answers).spawn().expect_err("it cannot be").to_string();
+        let said =
+            Engine::builder().lanes(1).serve(address, answers).spawn().expect_err("it cannot be").to_string();
         assert!(said.contains(words), "{said}");
     }
     assert!(Cluster::round_robin(["unix:"]).resolve().is_err());
@@ -206,7 +207,7 @@ fn b_06_a_client_that_does_not_read_is_given_up() {
         let path = SocketPath::new();
         let mut timeouts = corelane_engine::Timeouts::default();
         timeouts.between_bytes = Duration::from_millis(200);
-        let builder = Engine::builder().driver(driver).timeouts(timeouts);
+        let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
         let rig = Rig::start(builder.serve(path.text(), |_| {
             Ok(Fun(async |_| Ok(Response::new(StatusCode::OK).with_body("x".repeat(8 << 20)))))
         }));

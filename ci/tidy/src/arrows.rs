@@ -17,7 +17,7 @@ struct Arrows {
     tests_use: &'static [&'static str],
 }
 
-const ARROWS: [Arrows; 8] = [
+const ARROWS: [Arrows; 9] = [
     Arrows { dir: "codec", uses: &[], tests_use: &[] },
     Arrows { dir: "balancer", uses: &[], tests_use: &[] },
     // A test turns on the engine's own simulation by depending on itself; examples see all below the edge.
@@ -26,6 +26,7 @@ const ARROWS: [Arrows; 8] = [
     Arrows { dir: "edge", uses: &["control", "engine"], tests_use: &["codec", "balancer", "bench"] },
     Arrows { dir: "bench", uses: &["codec", "balancer", "engine", "control"], tests_use: &[] },
     Arrows { dir: "bench/floor", uses: &[], tests_use: &[] },
+    Arrows { dir: "ci/loom", uses: &[], tests_use: &[] },
     Arrows { dir: "ci/tidy", uses: &[], tests_use: &[] },
 ];
 

@@ -5,10 +5,10 @@ pub(crate) mod h1;
 use crate::{
     address::Address,
     content::{Pull, pull},
+    door::Door,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Stream, Wait},
     lane::Lane,
-    listener::Door,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -234,11 +234,15 @@ impl Downstream {
     /// Called about once a second, and oftener in a drain.
     pub(crate) fn sweep(&self, draining: bool) -> Seen {
         let mut seen = Seen { asleep: false, released: false };
+        // Twenty sweeps of a drain are a second; else it is one.
+        let leaving = if draining { Some(20) } else { self.door.is_retired().then_some(1) };
         match self.waiting.get() {
             Waiting::No => {}
             // The first sweep only looks: it may have become idle a moment ago.
             Waiting::WithBuffer(0) => self.waiting.set(Waiting::WithBuffer(1)),
-            Waiting::WithBuffer(sweeps) if draining => self.dismiss(sweeps, Waiting::WithBuffer),
+            Waiting::WithBuffer(sweeps) if leaving.is_some() => {
+                self.dismiss(sweeps, leaving, Waiting::WithBuffer)
+            }
             Waiting::WithBuffer(_) => {
                 self.drowsy.set(true);
                 seen.released = true;
@@ -250,19 +254,18 @@ impl Downstream {
             }
             Waiting::Asleep(sweeps) => {
                 seen.asleep = true;
-                if draining {
-                    self.dismiss(sweeps, Waiting::Asleep);
+                if leaving.is_some() {
+                    self.dismiss(sweeps, leaving, Waiting::Asleep);
                 }
             }
         }
         seen
     }
 
-    /// A drain has begun: what has been idle for a second is closed. Twenty sweeps of a drain are a second; a
-    /// connection that slept before it began has been idle for longer.
-    fn dismiss(&self, sweeps: u8, waiting: fn(u8) -> Waiting) {
-        const SECOND: u8 = 20;
-        if sweeps >= SECOND || matches!(waiting(0), Waiting::Asleep(_)) {
+    /// Nobody is to come any more: what has been idle for a second, which is so many sweeps, is closed. A connection
+    /// that sleeps has been idle for longer.
+    fn dismiss(&self, sweeps: u8, second: Option<u8>, waiting: fn(u8) -> Waiting) {
+        if second.is_some_and(|second| sweeps >= second) || matches!(waiting(0), Waiting::Asleep(_)) {
             self.io.shutdown(Shutdown::Both);
         } else {
             self.waiting.set(waiting(sweeps + 1));

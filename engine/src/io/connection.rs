@@ -18,7 +18,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::Shutdown,
-    os::fd::RawFd,
+    os::fd::{OwnedFd, RawFd},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -292,6 +292,11 @@ impl Connection {
     /// The peer is to see that what it got is not the whole: a reset, at once.
     pub(crate) fn abort(&self) {
         sys::reset(self.fd);
+    }
+
+    /// Another descriptor of the same connection, for another lane.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        sys::duplicate(self.fd)
     }
 
     /// Bytes that the kernel has taken and the peer has not acknowledged.

@@ -2,7 +2,7 @@
 
 use super::{
     UpstreamConnection,
-    pool::{Lease, too_late},
+    roster::{Lease, too_late},
     upload::{Content, Upload},
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use crate::address::{Address, ToAddresses};
 use corelane_balancer::{InvalidWeights, Picker, Policy, hash_bytes};
-use std::io;
+use std::{io, time::Duration};
 
 /// A group of endpoints that serve the same thing. It is a recipe: plain data that is sent to every lane, where
 /// [`Lane::upstream`](crate::Lane::upstream) makes a picker and a pool of it.
@@ -13,6 +13,16 @@ pub struct Cluster {
     endpoints: Vec<(String, u32)>,
     addresses: Vec<Address>,
     weights: Vec<u32>,
+    connections_max: Option<u32>,
+    queue: Queue,
+    idle_max: Option<Duration>,
+}
+
+/// Requests that wait for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Queue {
+    requests_max: u32,
+    wait_max: Duration,
 }
 
 impl Cluster {
@@ -23,6 +33,9 @@ impl Cluster {
             endpoints: endpoints.into_iter().collect(),
             addresses: Vec::new(),
             weights: Vec::new(),
+            connections_max: None,
+            queue: Queue { requests_max: 1024, wait_max: Duration::from_secs(1) },
+            idle_max: None,
         }
     }
 
@@ -75,6 +88,29 @@ impl Cluster {
         self
     }
 
+    /// The most connections to all endpoints together, of all lanes together, idle ones included; 0 is taken for 1.
+    /// Requests that find none [wait](Self::queue). The cluster's [name](Self::name) must be its own. Default: no limit.
+    #[must_use]
+    pub fn connections_max(mut self, max: Option<u32>) -> Self {
+        self.connections_max = max.map(|max| max.max(1));
+        self
+    }
+
+    /// How many requests, of all lanes together, may wait for one of [so many connections](Self::connections_max), and
+    /// for how long; others get a 503. Default: 1,024 requests, 1 s.
+    #[must_use]
+    pub fn queue(mut self, requests_max: u32, wait_max: Duration) -> Self {
+        self.queue = Queue { requests_max, wait_max };
+        self
+    }
+
+    /// How long a connection is kept that nothing is sent on. Default: [`Timeouts::upstream_idle`](crate::Timeouts).
+    #[must_use]
+    pub fn idle_max(mut self, idle_max: Duration) -> Self {
+        self.idle_max = Some(idle_max);
+        self
+    }
+
     /// Looks the endpoints' names up, once and blocking: call it before the engine starts, to see errors early. An
     /// endpoint is `ADDRESS:PORT`, `[ADDRESS]:PORT`, `NAME:PORT` or `unix:PATH`; a name with several addresses is that
     /// many endpoints. Without it, [`Lane::upstream`](crate::Lane::upstream) does it as the lane starts.
@@ -108,6 +144,15 @@ impl Cluster {
     /// How to choose.
     pub fn policy(&self) -> Policy {
         self.policy.clone()
+    }
+
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle_max
+    }
+
+    /// The most connections, the most requests in the queue, and the longest wait there.
+    pub(crate) fn limit(&self) -> Option<(u32, u32, Duration)> {
+        self.connections_max.map(|max| (max, self.queue.requests_max, self.queue.wait_max))
     }
 
     pub(crate) fn as_name(&self) -> &str {

@@ -1,5 +1,6 @@
 //! A connection to an origin.
 
+use super::turnstile::Place;
 use crate::{
     content::{Pull, pull},
     error::{Error, ErrorKind, Side, Stage},
@@ -41,10 +42,12 @@ pub(crate) struct UpstreamConnection {
     input: RefCell<Option<Buffer>>,
     ended: Cell<bool>,
     sent_before: Cell<u64>,
+    /// What it takes of its cluster's connection maximum.
+    place: Cell<Option<Place>>,
 }
 
 impl UpstreamConnection {
-    pub(crate) fn new(lane: &Lane, io: Connection, settings: Rc<Settings>) -> Self {
+    pub(crate) fn new(lane: &Lane, io: Connection, place: Option<Place>, settings: Rc<Settings>) -> Self {
         Self {
             io,
             idle_due: Cell::new(None),
@@ -55,6 +58,7 @@ impl UpstreamConnection {
             input: RefCell::new(None),
             ended: Cell::new(false),
             sent_before: Cell::new(0),
+            place: Cell::new(place),
         }
     }
 
@@ -225,6 +229,16 @@ impl UpstreamConnection {
     }
 
     // ---- in the pool ----
+
+    /// Takes its place away, to go elsewhere.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.place.take()
+    }
+
+    /// Takes back a buffer that an operation of it had.
+    pub(crate) fn give_buffer(&self, buffer: Buffer) {
+        self.lane.0.buffers.give(buffer);
+    }
 
     /// Whether it may carry another exchange: both messages are complete, nothing is left over, nothing stirs.
     pub(crate) fn may_reuse(&self) -> bool {

@@ -3,13 +3,22 @@
 mod attempt;
 mod cluster;
 mod connection;
+mod lane;
+mod lend;
+mod peer;
 mod pool;
+mod roster;
+mod turnstile;
 mod upload;
 
 pub(crate) use attempt::Transfer;
 pub use cluster::Cluster;
 pub(crate) use connection::UpstreamConnection;
-pub(crate) use pool::UpstreamPool;
+pub(crate) use lend::Asked;
+pub use peer::Peer;
+pub(crate) use pool::Pool;
+pub(crate) use roster::Members;
+pub(crate) use turnstile::Turnstile;
 
 use crate::{
     body::Source,
@@ -33,18 +42,18 @@ use upload::Content;
 #[derive(Clone)]
 pub struct Upstream {
     lane: Lane,
-    pool: Rc<UpstreamPool>,
+    members: Rc<Members>,
 }
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("cluster", &self.pool.name()).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("cluster", &self.members.roster().name()).finish_non_exhaustive()
     }
 }
 
 impl Upstream {
-    pub(crate) fn new(lane: &Lane, pool: Rc<UpstreamPool>) -> Self {
-        Self { lane: lane.clone(), pool }
+    pub(crate) fn new(lane: &Lane, members: Rc<Members>) -> Self {
+        Self { lane: lane.clone(), members }
     }
 
     /// Sends the request to an endpoint and gives its answer; tries again where that is safe.
@@ -78,7 +87,7 @@ impl Upstream {
         let result = self.attempts(&head, &mut content, &exchange).await;
         self.lane.give_request(head);
         let mut response = result?;
-        forward::response(&mut response.head, &self.lane.0.config.via);
+        forward::response(&mut response.head, &self.lane.0.process.config.via);
         Ok(response)
     }
 
@@ -88,7 +97,7 @@ impl Upstream {
             let hop = forward::Hop {
                 client: client.map(|ip| ip.to_canonical()),
                 scheme: "http",
-                via: &self.lane.0.config.via,
+                via: &self.lane.0.process.config.via,
                 request_id: str::from_utf8(request_id).unwrap_or_default(),
                 trusted: false,
             };
@@ -110,12 +119,13 @@ impl Upstream {
         exchange: &Rc<Exchange>,
     ) -> Result<Response> {
         let message = retry::idempotent(head.method.as_str());
+        let roster = self.members.roster();
         let (mut tried, mut reached, mut fresh_only) = (Tried::default(), 0, None);
         let mut last: Option<Error> = None;
         loop {
             let endpoint = match fresh_only {
                 Some(endpoint) => endpoint,
-                None => match self.pool.pick(&tried) {
+                None => match roster.pick(&tried) {
                     Some(endpoint) => endpoint,
                     None => {
                         let none = Error::new(Side::Upstream, Stage::Route, ErrorKind::NoEndpoint);
@@ -123,9 +133,11 @@ impl Upstream {
                     }
                 },
             };
-            let lease = self.pool.lease(endpoint, fresh_only.is_some(), exchange).await;
+            let lease = roster.lease(endpoint, fresh_only.is_some(), exchange).await;
             let lease = match lease {
                 Ok(lease) => lease,
+                // Other endpoints are no way around the cluster's maximum.
+                Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
                 Err(error) => {
                     exchange.record(|record| record.attempt_ended(outcome(&error)));
                     tried.insert(endpoint);
@@ -154,8 +166,8 @@ impl Upstream {
                     // there is one; and the next pooled one may have gone, too.
                     tried.insert(endpoint);
                     if attempt.reused {
-                        let other = self.pool.pick(&tried);
-                        fresh_only = Some(other.unwrap_or_else(|| self.pool.pick_again(endpoint)));
+                        let other = roster.pick(&tried);
+                        fresh_only = Some(other.unwrap_or_else(|| roster.pick_again(endpoint)));
                     } else {
                         fresh_only = None;
                     }

@@ -1,161 +1,188 @@
-//! One lane's connections to a cluster: a picker, and the idle ones of each endpoint.
+//! One lane's connections to a peer: those that are idle, and how to get another.
+//!
+//! The lane's own come first, the most recently used of them before the others, so that the rest can grow old and go.
+//! If it has none, a lane that shows one lends it (see [`lend`](super::lend)); only then a new one is made. Pools that
+//! cannot do that are known to ruin reuse: every lane would hold connections of its own to every origin, and each of
+//! them would be idle for so long that the origin closes it.
 
-use super::{Cluster, UpstreamConnection};
+use super::{
+    Peer, UpstreamConnection,
+    turnstile::{Place, Turnstile},
+};
 use crate::{
-    address::Address,
     context::Exchange,
-    error::{Error, ErrorKind, Result, Side, Stage},
     io::{Connection, Stream},
     lane::Lane,
-    metrics::{EndpointStats, Endpoints, Metric},
+    letter::{Lent, Letter},
+    metrics::Metric,
+    settings::Settings,
+    shared::board::Board,
     sink::Event,
-    sys,
 };
-use corelane_balancer::{EndpointId, Outcome, Picker, Tried};
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     future::{Future, poll_fn},
     io,
+    os::fd::OwnedFd,
     pin::pin,
     rc::Rc,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-/// Idle connections kept for one endpoint.
+/// Idle connections kept for one peer.
 const IDLE_MAX: usize = 1024;
+/// How often it is said, at most, that a peer cannot be connected to.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
 
-struct Endpoint {
-    address: Address,
+/// One lane's connections to a peer.
+pub(crate) struct Pool {
+    pub(crate) lane: Lane,
+    pub(crate) peer: Peer,
+    pub(crate) board: Arc<Board>,
+    /// For a peer of a cluster with a connection maximum.
+    pub(crate) turnstile: Option<Rc<Turnstile>>,
     /// Most recently used last.
-    #[expect(clippy::vec_box, reason = "the box is what is used again")]
-    idle: RefCell<Vec<Box<UpstreamConnection>>>,
-    requests: Cell<u64>,
-    failures: Cell<u64>,
+    idle: RefCell<VecDeque<Box<UpstreamConnection>>>,
     /// When a failure to connect was said last.
     said: Cell<Option<Duration>>,
 }
 
-/// A cluster, as one lane sees it.
-pub(crate) struct UpstreamPool {
-    lane: Lane,
-    cluster: Cluster,
-    endpoints: Vec<Endpoint>,
-    picker: RefCell<Picker>,
-}
-
 /// What a sweep saw.
+#[derive(Default)]
 pub(crate) struct Swept {
     pub(crate) idle: usize,
     pub(crate) released: usize,
 }
 
-impl UpstreamPool {
-    /// A pool for a cluster that has been resolved.
-    pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Rc<Self> {
-        let endpoint = |address: &Address| Endpoint {
-            address: address.unshared(),
-            idle: RefCell::default(),
-            requests: Cell::new(0),
-            failures: Cell::new(0),
-            said: Cell::new(None),
-        };
-        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), sys::random());
-        Rc::new(Self {
+impl Pool {
+    pub(crate) fn new(lane: &Lane, peer: &Peer, turnstile: Option<Rc<Turnstile>>) -> Rc<Self> {
+        let pool = Rc::new(Self {
             lane: lane.clone(),
-            cluster: cluster.clone(),
-            endpoints: cluster.addresses().iter().map(endpoint).collect(),
-            picker: RefCell::new(picker.expect("the weights were checked when the cluster was resolved")),
-        })
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.cluster.as_name()
-    }
-
-    /// Whether it is a pool for this cluster.
-    pub(crate) fn is_of(&self, cluster: &Cluster) -> bool {
-        self.cluster == *cluster
-    }
-
-    /// The next endpoint to try.
-    pub(crate) fn pick(&self, tried: &Tried) -> Option<EndpointId> {
-        let mut rng = self.lane.0.rng.borrow_mut();
-        self.picker.borrow_mut().pick(0, self.lane.about_now(), &mut rng, tried)
-    }
-
-    /// The same endpoint once more.
-    pub(crate) fn pick_again(&self, endpoint: EndpointId) -> EndpointId {
-        // The picker counts what is in flight by its picks; all others are ruled out for this one.
-        let mut others = Tried::default();
-        for index in 0..self.endpoints.len() {
-            let other = EndpointId::new(index as u32);
-            if other != endpoint {
-                others.insert(other);
-            }
+            peer: peer.clone(),
+            board: lane.0.process.board(peer),
+            turnstile,
+            idle: RefCell::default(),
+            said: Cell::new(None),
+        });
+        if let Some(turnstile) = &pool.turnstile {
+            turnstile.watch(&pool);
         }
-        self.pick(&others).unwrap_or(endpoint)
+        pool
     }
 
-    /// A connection to a picked endpoint: a pooled one whose origin has not closed it, else a new one.
-    pub(crate) async fn lease(
-        self: &Rc<Self>,
-        endpoint: EndpointId,
-        fresh: bool,
-        exchange: &Rc<Exchange>,
-    ) -> Result<Lease> {
-        let mut lease = Lease {
-            connection: None,
-            pool: self.clone(),
-            endpoint,
-            reused: false,
-            outcome: Cell::new(Outcome::Cancelled),
-        };
-        if !fresh && let Some(connection) = self.reuse(endpoint) {
-            connection.set_settings(exchange.settings().clone());
-            (lease.connection, lease.reused) = (Some(connection), true);
-            self.lane.0.metrics.count(Metric::UpstreamReused);
-        }
-        let address = &self.endpoints[endpoint.index()].address;
-        exchange.record(|record| record.attempt(address.clone(), lease.reused));
-        if lease.connection.is_none() {
-            match self.connect(address, exchange).await {
-                Ok(connection) => lease.connection = Some(connection),
-                Err(error) if sys::is_exhaustion(&error) => {
-                    // No descriptor, port or memory is left here; that says nothing of the endpoint.
-                    self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
-                    return Err(Error::new(Side::Internal, Stage::Connect, ErrorKind::Exhausted));
-                }
-                Err(error) => {
-                    lease.outcome.set(Outcome::Unreachable);
-                    self.unreachable(endpoint, &error);
-                    return Err(Error::io(Side::Upstream, Stage::Connect, &error));
-                }
-            }
-        }
-        let endpoint = &self.endpoints[endpoint.index()];
-        endpoint.requests.set(endpoint.requests.get() + 1);
-        self.lane.0.metrics.count(Metric::UpstreamRequests);
-        Ok(lease)
+    /// How many are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.borrow().len()
     }
 
-    fn reuse(&self, endpoint: EndpointId) -> Option<Box<UpstreamConnection>> {
-        let mut idle = self.endpoints[endpoint.index()].idle.borrow_mut();
-        while let Some(connection) = idle.pop() {
-            self.lane.0.metrics.sub(Metric::UpstreamIdle);
+    /// The most recently used connection whose origin has not closed it.
+    pub(crate) fn reuse(&self) -> Option<Box<UpstreamConnection>> {
+        loop {
+            let connection = self.take_last()?;
             if !connection.stirs() {
                 connection.idle_due.set(None);
                 return Some(connection);
             }
             self.lane.0.metrics.count(Metric::UpstreamStale);
         }
-        None
     }
 
-    async fn connect(&self, address: &Address, exchange: &Exchange) -> io::Result<Box<UpstreamConnection>> {
+    /// The one that has been idle for longest, to be lent or closed.
+    pub(crate) fn take_first(&self) -> Option<Box<UpstreamConnection>> {
+        let connection = self.idle.borrow_mut().pop_front()?;
+        self.shrunk(1);
+        Some(connection)
+    }
+
+    fn take_last(&self) -> Option<Box<UpstreamConnection>> {
+        let connection = self.idle.borrow_mut().pop_back()?;
+        self.shrunk(1);
+        Some(connection)
+    }
+
+    /// An exchange is over, and both directions stand at a message boundary.
+    pub(crate) fn give_back(&self, connection: Box<UpstreamConnection>, idle_max: Duration) {
+        if self.lane.is_draining() || self.idle() >= IDLE_MAX {
+            return;
+        }
+        let Some(turnstile) = &self.turnstile else { return self.rest(connection, idle_max) };
+        match turnstile.longest_waiting() {
+            None => self.rest(connection, idle_max),
+            Some(lane) if lane == self.lane.id() => {
+                self.rest(connection, idle_max);
+                turnstile.call();
+            }
+            // What cannot go there as it is makes place for another when it is closed.
+            Some(lane) if !connection.io.is_receiving() => self.hand_over(connection, lane, idle_max),
+            Some(_) => {}
+        }
+    }
+
+    fn rest(&self, connection: Box<UpstreamConnection>, idle_max: Duration) {
+        connection.rest(self.lane.after(idle_max));
+        self.keep(connection);
+    }
+
+    /// Keeps a connection that is at rest.
+    pub(crate) fn keep(&self, connection: Box<UpstreamConnection>) {
+        self.idle.borrow_mut().push_back(connection);
+        self.lane.0.metrics.add(Metric::UpstreamIdle, 1);
+        self.show();
+        if let Some(turnstile) = &self.turnstile {
+            turnstile.idle_changed(1);
+        }
+    }
+
+    /// Requests on another lane wait for a connection of this cluster, and this one has done its work.
+    fn hand_over(&self, connection: Box<UpstreamConnection>, to: usize, idle_max: Duration) {
+        let refused = match self.pack(connection) {
+            Ok(lent) => self.lane.post(to, Letter::Given(lent)).err(),
+            Err(_) => None,
+        };
+        if let Some(Letter::Given(lent)) = refused
+            && let Ok(connection) = self.unpack(lent.socket)
+        {
+            self.rest(connection, idle_max);
+        }
+    }
+
+    /// Makes a connection with nothing under way ready to be sent to another lane.
+    pub(crate) fn pack(&self, connection: Box<UpstreamConnection>) -> io::Result<Lent> {
+        let socket = connection.io.duplicate()?;
+        if let Some(place) = connection.take_place() {
+            place.leave();
+        }
+        Ok(Lent { peer: self.peer.clone(), socket })
+    }
+
+    /// A connection that has come from another lane.
+    pub(crate) fn unpack(&self, socket: OwnedFd) -> io::Result<Box<UpstreamConnection>> {
+        let place = self.turnstile.as_ref().map(Turnstile::place_that_came);
+        Ok(self.connection(Stream::from_fd(socket)?, place, self.lane.settings().clone()))
+    }
+
+    fn connection(
+        &self,
+        stream: Stream,
+        place: Option<Place>,
+        settings: Rc<Settings>,
+    ) -> Box<UpstreamConnection> {
+        let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
+        Box::new(UpstreamConnection::new(&self.lane, io, place, settings))
+    }
+
+    /// A new connection. `place` is the one that it takes of its cluster's maximum.
+    pub(crate) async fn connect(
+        &self,
+        place: Option<Place>,
+        exchange: &Exchange,
+    ) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
         let due = self.lane.after(exchange.settings().timeouts.connect);
-        let mut connecting = pin!(Stream::connect(address));
+        let mut connecting = pin!(Stream::connect(self.peer.address()));
         let stream = poll_fn(|cx| {
             exchange.begin_wait(cx);
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
@@ -170,127 +197,63 @@ impl UpstreamPool {
         exchange.mark_connected(self.lane.look().saturating_sub(began));
         let stream = stream?;
         self.lane.0.metrics.count(Metric::UpstreamConnects);
-        let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
-        Ok(Box::new(UpstreamConnection::new(&self.lane, io, exchange.settings().clone())))
+        Ok(self.connection(stream, place, exchange.settings().clone()))
     }
 
-    fn unreachable(&self, endpoint: EndpointId, error: &io::Error) {
-        const SAY_AGAIN: Duration = Duration::from_secs(1);
-        self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
-        let endpoint = &self.endpoints[endpoint.index()];
-        endpoint.failures.set(endpoint.failures.get() + 1);
+    /// It could not be connected to: every lane is told, and the log now and then.
+    pub(crate) fn unreachable(&self, error: &io::Error) {
         let now = self.lane.now();
-        if endpoint.said.get().is_none_or(|said| now.saturating_sub(said) >= SAY_AGAIN) {
-            endpoint.said.set(Some(now));
-            self.lane
-                .event(&Event::Unreachable { endpoint: endpoint.address.clone(), error: error.to_string() });
+        if self.said.get().is_some_and(|said| now.saturating_sub(said) < SAY_AGAIN) {
+            return;
+        }
+        self.said.set(Some(now));
+        self.lane
+            .event(&Event::Unreachable { endpoint: self.peer.address().clone(), error: error.to_string() });
+        for lane in (0..self.lane.0.process.lanes()).filter(|lane| *lane != self.lane.id()) {
+            // A lane that is too busy to hear of it finds out by itself.
+            let _ = self.lane.post(lane, Letter::Unreachable(self.peer.address().clone()));
         }
     }
 
     /// Closes what has been idle for too long or was closed by its origin; takes buffers from what rests.
-    pub(crate) fn sweep(&self, lane: &Lane) -> Swept {
-        let mut swept = Swept { idle: 0, released: 0 };
-        for endpoint in &self.endpoints {
-            endpoint.idle.borrow_mut().retain(|connection| {
-                let expired = connection.idle_due.get().is_none_or(|due| lane.0.wheel.passed(due));
-                if expired || connection.stirs() {
-                    return false;
-                }
-                swept.released += usize::from(connection.release());
-                swept.idle += 1;
-                true
-            });
+    pub(crate) fn sweep(&self) -> Swept {
+        let mut swept = Swept::default();
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        let mut gone = Vec::new();
+        for _ in 0..before {
+            let connection = idle.pop_front().expect("there are as many as there were");
+            let expired = connection.idle_due.get().is_none_or(|due| self.lane.0.wheel.passed(due));
+            if expired || connection.stirs() {
+                gone.push(connection);
+                continue;
+            }
+            swept.released += usize::from(connection.release());
+            idle.push_back(connection);
         }
+        swept.idle = idle.len();
+        drop(idle);
+        self.shrunk(gone.len());
         swept
     }
 
     /// Closes what is idle.
     pub(crate) fn close(&self) {
-        for endpoint in &self.endpoints {
-            endpoint.idle.borrow_mut().clear();
+        let gone = self.idle.take();
+        self.shrunk(gone.len());
+    }
+
+    fn shrunk(&self, by: usize) {
+        if by > 0 {
+            self.lane.0.metrics.take(Metric::UpstreamIdle, by as u64);
+            self.show();
+            if let Some(turnstile) = &self.turnstile {
+                turnstile.idle_changed(-(by as isize));
+            }
         }
     }
 
-    fn give_back(&self, endpoint: EndpointId, connection: Box<UpstreamConnection>) {
-        let mut idle = self.endpoints[endpoint.index()].idle.borrow_mut();
-        if idle.len() < IDLE_MAX && !self.lane.is_draining() {
-            connection.rest(self.lane.after(self.lane.settings().timeouts.upstream_idle));
-            idle.push(connection);
-            self.lane.0.metrics.add(Metric::UpstreamIdle, 1);
-        }
+    fn show(&self) {
+        self.board.show(self.lane.id(), self.idle());
     }
-}
-
-impl Endpoints for UpstreamPool {
-    fn name(&self) -> &str {
-        self.cluster.as_name()
-    }
-
-    fn stats(&self) -> Vec<EndpointStats> {
-        let picker = self.picker.borrow();
-        let stats = |(index, endpoint): (usize, &Endpoint)| EndpointStats {
-            address: endpoint.address.clone(),
-            requests: endpoint.requests.get(),
-            failures: endpoint.failures.get(),
-            in_flight: u64::from(picker.in_flight(EndpointId::new(index as u32))),
-            idle: endpoint.idle.borrow().len() as u64,
-        };
-        self.endpoints.iter().enumerate().map(stats).collect()
-    }
-}
-
-/// A connection on loan. When it is dropped it goes back to the pool, if both directions stand at a message boundary;
-/// otherwise it is closed, which is also how work at the origin is cancelled.
-pub(crate) struct Lease {
-    connection: Option<Box<UpstreamConnection>>,
-    pool: Rc<UpstreamPool>,
-    endpoint: EndpointId,
-    pub(crate) reused: bool,
-    outcome: Cell<Outcome>,
-}
-
-impl Lease {
-    pub(crate) fn connection(&self) -> &UpstreamConnection {
-        self.connection.as_ref().expect("a lease has its connection until it is dropped")
-    }
-
-    pub(crate) fn address(&self) -> &Address {
-        &self.pool.endpoints[self.endpoint.index()].address
-    }
-
-    pub(crate) fn lane(&self) -> &Lane {
-        &self.pool.lane
-    }
-
-    /// What this attempt says of its endpoint.
-    pub(crate) fn judge(&self, outcome: Outcome) {
-        if outcome == Outcome::Failure {
-            let endpoint = &self.pool.endpoints[self.endpoint.index()];
-            endpoint.failures.set(endpoint.failures.get() + 1);
-        }
-        self.outcome.set(outcome);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let now = self.pool.lane.about_now();
-        self.pool.picker.borrow_mut().done(self.endpoint, self.outcome.get(), Duration::ZERO, now);
-        if let Some(connection) = self.connection.take()
-            && connection.may_reuse()
-        {
-            self.pool.give_back(self.endpoint, connection);
-        }
-    }
-}
-
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Lease({}, reused: {})", self.address(), self.reused)
-    }
-}
-
-/// The error of an attempt that timed out while it was waiting for the origin.
-pub(crate) const fn too_late(stage: Stage) -> Error {
-    Error::new(Side::Upstream, stage, ErrorKind::Timeout)
 }

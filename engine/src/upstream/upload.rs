@@ -332,7 +332,7 @@ impl Upload {
             }
             None => {
                 self.over = true;
-                Poll::Ready(Err(super::pool::too_late(Stage::Send)))
+                Poll::Ready(Err(super::roster::too_late(Stage::Send)))
             }
         }
     }

@@ -98,7 +98,7 @@ impl Rig {
         driver: Driver,
         factory: impl Fn(&Lane) -> Result<H> + Send + Sync + 'static,
     ) -> Self {
-        Self::start(Engine::builder().driver(driver).serve("127.0.0.1:0", factory))
+        Self::start(Engine::builder().lanes(1).driver(driver).serve("127.0.0.1:0", factory))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

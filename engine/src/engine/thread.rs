@@ -1,0 +1,209 @@
+//! A lane's thread, from its start to its end.
+
+use super::StartError;
+use crate::{
+    door::{Plan, Prepared},
+    io::{
+        bell::Bell,
+        driver::{self, Running, Runtime},
+    },
+    lane::{Drain, Lane, panic_message},
+    letter::{Answer, Letter},
+    metrics::Metric,
+    process::Process,
+    shared::desk::{Desk, Grace},
+    sink::Event,
+    sys,
+};
+use crossbeam_channel::Sender;
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+/// What a lane's thread starts with.
+pub(crate) struct Start {
+    pub(crate) id: usize,
+    pub(crate) process: Arc<Process>,
+    pub(crate) plan: Arc<Plan>,
+    /// The core that it is pinned to.
+    pub(crate) core: Option<core_affinity::CoreId>,
+}
+
+/// Tells that a lane's thread has ended, however it did.
+struct Ended {
+    lane: usize,
+    tell: Sender<usize>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.tell.send(self.lane);
+    }
+}
+
+impl Start {
+    /// Starts the thread. `started` is told whether the lane serves, and `ended` when it has ended.
+    pub(crate) fn spawn(
+        self,
+        started: Sender<Result<(), StartError>>,
+        ended: Sender<usize>,
+    ) -> io::Result<()> {
+        thread::Builder::new().name(format!("corelane-{}", self.id)).spawn(move || {
+            let _ended = Ended { lane: self.id, tell: ended };
+            if let Some(core) = self.core {
+                // A core that has gone meanwhile is no reason not to serve.
+                core_affinity::set_for_current(core);
+            }
+            self.run(&started);
+        })?;
+        Ok(())
+    }
+
+    fn run(self, started: &Sender<Result<(), StartError>>) {
+        let (mut runtime, running) = match driver::build(self.process.config.driver) {
+            Ok(built) => built,
+            Err(error) => {
+                let _ = started.send(Err(StartError::Driver(error)));
+                return;
+            }
+        };
+        self.desk().driver.store(Some(Arc::new(running.clone())));
+        self.desk().thread.store(sys::thread_id(), Ordering::Relaxed);
+        self.desk().heart.answer();
+        let id = self.id;
+        // The plan goes, and with it its hold on the sockets.
+        let lane = match runtime.block_on(self.set_up(running.clone())) {
+            Ok(lane) => lane,
+            Err(error) => {
+                let _ = started.send(Err(error));
+                return;
+            }
+        };
+        lane.event(&Event::LaneStarted { lane: id, driver: running });
+        let _ = started.send(Ok(()));
+        let cut = serve_out(&mut runtime, &lane);
+        runtime.block_on(lane.tear_down());
+        if lane.is_draining() {
+            lane.event(&Event::LaneEnded { lane: id, cut });
+        }
+    }
+
+    fn desk(&self) -> &Desk {
+        &self.process.desks[self.id]
+    }
+
+    async fn set_up(self, running: Running) -> Result<Lane, StartError> {
+        let bell = Bell::new(self.desk().mail.ringer()).map_err(StartError::Thread)?;
+        let lane = Lane::new(self.id, self.process.clone(), &self.plan.settings, running, bell);
+        let prepared = lane.0.doors.prepare(&lane, self.plan);
+        let house = lane.clone();
+        lane.spawn_forever(move || house.clone().keep_house());
+        let obedient = lane.clone();
+        lane.spawn_forever(move || obey(obedient.clone()));
+        lane.carry_out(prepared?);
+        Ok(lane)
+    }
+}
+
+/// Runs the lane until it is drained. A panic that nothing else caught leaves the loop, which is entered again: the
+/// lane's other connections live on.
+fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.finished()))) {
+            Ok(cut) => return cut,
+            Err(payload) => {
+                lane.0.metrics.count(Metric::EnginePanics);
+                lane.event(&Event::LanePanicked { lane: lane.id(), message: panic_message(&*payload) });
+            }
+        }
+    }
+}
+
+/// Does what others want of the lane, whenever its bell rings.
+async fn obey(lane: Lane) {
+    let process = lane.0.process.clone();
+    let desk = &process.desks[lane.id()];
+    let (mut seen, mut prepared) = (Grace::Serve, None);
+    loop {
+        desk.heart.answer();
+        let grace = desk.grace.read();
+        if grace != seen {
+            seen = grace;
+            match grace {
+                Grace::Serve => {}
+                Grace::Unlimited => lane.drain(Drain::Patiently),
+                Grace::Configured => {
+                    let grace = lane.settings().timeouts.drain_grace;
+                    lane.drain(Drain::Until(lane.after(grace)));
+                }
+                Grace::None => lane.drain(Drain::Now),
+            }
+        }
+        if let Some(plan) = desk.plan.take() {
+            prepared = prepare(&lane, plan);
+        }
+        prepared = decide(&lane, desk, prepared);
+        if let Some(clusters) = desk.clusters.take() {
+            lane.update_clusters(&clusters);
+        }
+        while let Some(letter) = desk.mail.next() {
+            lane.open(letter);
+        }
+        if lane.0.bell.rung().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes what a plan needs, and says whether that went well.
+fn prepare(lane: &Lane, plan: Arc<Plan>) -> Option<Prepared> {
+    let number = plan.number;
+    let (answer, prepared) = match lane.0.doors.prepare(lane, plan.clone()) {
+        Ok(prepared) => (Ok(()), Some(prepared)),
+        Err(error) => (Err(error), None),
+    };
+    plan.answer(Answer { lane: lane.id(), number, answer });
+    prepared
+}
+
+/// Carries out what has been decided; what is still open is kept.
+fn decide(lane: &Lane, desk: &Desk, prepared: Option<Prepared>) -> Option<Prepared> {
+    let prepared = prepared?;
+    match desk.decided.of(prepared.number()) {
+        None => return Some(prepared),
+        Some(false) => {}
+        Some(true) => lane.carry_out(prepared),
+    }
+    None
+}
+
+impl Lane {
+    /// Serves by a plan from now on.
+    fn carry_out(&self, prepared: Prepared) {
+        let plan = prepared.plan().clone();
+        self.set_settings(&plan.settings);
+        self.0.doors.carry_out(self, prepared);
+        plan.answer(Answer { lane: self.id(), number: plan.number, answer: Ok(()) });
+    }
+
+    /// Does what a letter asks for.
+    fn open(&self, letter: Letter) {
+        match letter {
+            Letter::Snapshot(reply) => {
+                let _ = reply.try_send(self.snapshot());
+            }
+            Letter::Unreachable(address) => self.suspect(&address),
+            Letter::Borrow { peer, by, ticket } => self.lend(&peer, by, ticket),
+            Letter::Lent { ticket, lent } => self.lent(ticket, lent),
+            Letter::Given(lent) => self.take_in(lent),
+            Letter::Room(cluster) => self.call_for(&cluster),
+            Letter::MakeRoom(cluster) => self.make_room_in(&cluster),
+            Letter::Adopt { sockets, from } => self.0.doors.adopt(&sockets, from),
+            Letter::GiveUp { from } => self.0.doors.give_up(self, from),
+            Letter::End => self.end(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Who watches the lanes: a thread that rebuilds one that has ended, and notices one that does not turn.
+
+use super::handle::Shared;
+use crate::{address::Address, io::Socket, letter::Letter, sink::Event, sys};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+/// How often hearts are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a heart is asked to beat.
+const ASK: Duration = Duration::from_secs(1);
+/// A lane that has not answered for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+/// One that has not answered for so long will not come back.
+const LOST: Duration = Duration::from_secs(10);
+/// How long a lane that is stuck may take to say where it is.
+const STACK_WAIT: Duration = Duration::from_millis(200);
+/// Whoever watches was away for so long itself: the machine stood still, or the process.
+const PAUSED: Duration = Duration::from_secs(1);
+/// A lane that ends again sooner than this after it was rebuilt waits for so long.
+const REBUILD_AGAIN: Duration = Duration::from_secs(1);
+
+pub(crate) struct Watcher {
+    shared: Arc<Shared>,
+    ended: Receiver<usize>,
+    tell_ended: Sender<usize>,
+    /// Dropped when every lane has ended.
+    finish: Sender<()>,
+    lanes: Vec<Watched>,
+    looked: Duration,
+}
+
+/// What is known of a lane.
+#[derive(Default)]
+struct Watched {
+    has_ended: bool,
+    /// When it was rebuilt last.
+    rebuilt: Option<Duration>,
+    /// When it is to be rebuilt.
+    rebuild_at: Option<Duration>,
+    /// When its heart was asked last.
+    asked: Duration,
+    trouble: Trouble,
+    /// Who watches its sockets meanwhile.
+    adopted_by: Option<usize>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    #[default]
+    None,
+    Stuck,
+    Lost,
+}
+
+impl Watcher {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        ended: Receiver<usize>,
+        tell_ended: Sender<usize>,
+        finish: Sender<()>,
+    ) -> Self {
+        let looked = shared.process.clock.now();
+        let lanes = (0..shared.process.lanes()).map(|_| Watched { asked: looked, ..Watched::default() });
+        Self { lanes: lanes.collect(), shared, ended, tell_ended, finish, looked }
+    }
+
+    /// Waits until so many lanes have ended.
+    pub(crate) fn wait(&self, lanes: usize) {
+        for _ in 0..lanes {
+            let _ = self.ended.recv();
+        }
+    }
+
+    pub(crate) fn start(mut self) -> io::Result<()> {
+        thread::Builder::new().name("corelane-watch".to_owned()).spawn(move || {
+            while self.lanes.iter().any(|lane| !lane.has_ended) {
+                if let Ok(lane) = self.ended.recv_timeout(LOOK) {
+                    self.has_ended(lane);
+                }
+                self.look();
+            }
+            drop(self.finish);
+        })?;
+        Ok(())
+    }
+
+    fn has_ended(&mut self, lane: usize) {
+        let now = self.shared.process.clock.now();
+        self.shared.process.forget_lane(lane);
+        let watched = &mut self.lanes[lane];
+        if self.shared.is_draining() {
+            watched.has_ended = true;
+            return;
+        }
+        let again = watched.rebuilt.is_some_and(|rebuilt| now.saturating_sub(rebuilt) < REBUILD_AGAIN);
+        watched.rebuild_at = Some(if again { now + REBUILD_AGAIN } else { now });
+        self.shared.event(&Event::LaneDied { lane });
+    }
+
+    fn look(&mut self) {
+        let now = self.shared.process.clock.now();
+        let paused = now.saturating_sub(self.looked) > PAUSED;
+        self.looked = now;
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].has_ended {
+                continue;
+            }
+            match self.lanes[lane].rebuild_at {
+                Some(at) if at <= now => self.rebuild(lane, now),
+                Some(_) => {}
+                None => self.look_at(lane, now, paused),
+            }
+        }
+    }
+
+    /// Starts the lane again, on the same sockets.
+    fn rebuild(&mut self, lane: usize, now: Duration) {
+        if self.shared.is_draining() {
+            self.lanes[lane].has_ended = true;
+            return;
+        }
+        self.lanes[lane] = Watched { rebuilt: Some(now), asked: now, ..Watched::default() };
+        let (started, _) = bounded(1);
+        if self.shared.start_lane(lane, started, self.tell_ended.clone()).is_err() {
+            self.lanes[lane].rebuild_at = Some(now + REBUILD_AGAIN);
+        }
+    }
+
+    fn look_at(&mut self, lane: usize, now: Duration, paused: bool) {
+        let shared = self.shared.clone();
+        let desk = &shared.process.desks[lane];
+        let watched = &mut self.lanes[lane];
+        if desk.heart.beats() {
+            if watched.trouble != Trouble::None {
+                watched.trouble = Trouble::None;
+                self.recovered(lane);
+            }
+            let watched = &mut self.lanes[lane];
+            if now.saturating_sub(watched.asked) >= ASK {
+                watched.asked = now;
+                desk.heart.ask();
+                desk.mail.ring();
+            }
+            return;
+        }
+        if paused {
+            // It could not answer, because nothing ran.
+            watched.asked = now;
+        }
+        let silent = now.saturating_sub(watched.asked);
+        let trouble = match silent {
+            _ if silent >= LOST => Trouble::Lost,
+            _ if silent >= STUCK => Trouble::Stuck,
+            _ => Trouble::None,
+        };
+        if trouble > watched.trouble {
+            let first = std::mem::replace(&mut watched.trouble, trouble) == Trouble::None;
+            let stack = sys::stack_of(desk.thread.load(Ordering::Relaxed), STACK_WAIT);
+            self.shared.event(&Event::LaneStuck { lane, silent, stack });
+            if first {
+                self.adopt(lane);
+            }
+        }
+    }
+
+    /// Has the sockets of a lane that is stuck watched by another one, so that clients who were given to it do not wait.
+    fn adopt(&mut self, lane: usize) {
+        let lanes = self.lanes.len();
+        let others = (1..lanes).map(|next| (lane + next) % lanes);
+        let sockets: Vec<(Address, Arc<Socket>)> = self.shared.control().sockets(lane);
+        for other in others.filter(|other| self.lanes[*other].trouble == Trouble::None) {
+            let letter = Letter::Adopt { sockets: sockets.clone(), from: lane };
+            if self.shared.process.desks[other].mail.post(letter).is_ok() {
+                self.lanes[lane].adopted_by = Some(other);
+                return;
+            }
+        }
+    }
+
+    fn recovered(&mut self, lane: usize) {
+        self.shared.event(&Event::LaneRecovered { lane });
+        if let Some(other) = self.lanes[lane].adopted_by.take() {
+            // If it takes no letter now, both watch: that costs a little and loses nobody.
+            let _ = self.shared.process.desks[other].mail.post(Letter::GiveUp { from: lane });
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a lane has of upstreams.
+
+use super::{Cluster, Peer, Pool, Turnstile};
+use crate::{address::Address, lane::Lane};
+use std::{
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+impl Lane {
+    /// The lane's connections to a peer.
+    pub(crate) fn pool(&self, peer: &Peer) -> Rc<Pool> {
+        if let Some(pool) = self.0.pools.borrow().get(peer) {
+            return pool.clone();
+        }
+        let turnstile = peer.limit().and_then(|name| self.known_turnstile(name));
+        let pool = Pool::new(self, peer, turnstile);
+        self.0.pools.borrow_mut().insert(peer.clone(), pool.clone());
+        pool
+    }
+
+    /// The way into a cluster that has a connection maximum; the maximum may have changed.
+    pub(crate) fn turnstile(&self, cluster: &Cluster) -> Option<Rc<Turnstile>> {
+        let (connections_max, queue_max, wait_max) = cluster.limit()?;
+        let name: Arc<str> = Arc::from(cluster.as_name());
+        let limit = self.0.process.limit(&name, connections_max, queue_max);
+        if let Some(known) = self.known_turnstile(&name) {
+            known.set_wait(wait_max);
+            return Some(known);
+        }
+        let turnstile = Turnstile::new(self, name.clone(), limit, wait_max);
+        self.0.turnstiles.borrow_mut().insert(name, Rc::downgrade(&turnstile));
+        Some(turnstile)
+    }
+
+    fn known_turnstile(&self, name: &Arc<str>) -> Option<Rc<Turnstile>> {
+        self.0.turnstiles.borrow().get(name).and_then(Weak::upgrade)
+    }
+
+    /// Another lane could not connect to this address.
+    pub(crate) fn suspect(&self, address: &Address) {
+        for members in self.0.members.borrow().iter().filter_map(Weak::upgrade) {
+            members.suspect(address);
+        }
+    }
+
+    /// The endpoints of these clusters have changed.
+    pub(crate) fn update_clusters(&self, clusters: &[Cluster]) {
+        let all: Vec<_> = self.0.members.borrow().iter().filter_map(Weak::upgrade).collect();
+        for (members, cluster) in
+            all.iter().flat_map(|members| clusters.iter().map(move |cluster| (members, cluster)))
+        {
+            members.update(cluster);
+        }
+    }
+
+    /// There may be a place again, for which requests wait here.
+    pub(crate) fn call_for(&self, cluster: &Arc<str>) {
+        if let Some(turnstile) = self.known_turnstile(cluster) {
+            turnstile.call();
+        }
+    }
+
+    /// Requests wait elsewhere: an idle connection makes place.
+    pub(crate) fn make_room_in(&self, cluster: &Arc<str>) {
+        if let Some(turnstile) = self.known_turnstile(cluster) {
+            drop(turnstile.make_room());
+        }
+    }
+}
