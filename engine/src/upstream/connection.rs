@@ -248,9 +248,13 @@ impl UpstreamConnection {
         self.codec.borrow().may_reuse() && !self.io.is_sending() && !left_over && !stirs
     }
 
-    /// Makes it ready for the next exchange, with a receive armed: what the origin does meanwhile is seen.
-    pub(crate) fn rest(&self, idle_due: Tick) {
+    /// Its exchange is over: makes it ready for the next one.
+    pub(crate) fn begin_next(&self) {
         self.codec.borrow_mut().next_exchange();
+    }
+
+    /// Rests between two exchanges, with a receive armed: what the origin does meanwhile is seen.
+    pub(crate) fn rest(&self, idle_due: Tick) {
         self.idle_due.set(Some(idle_due));
         self.io.begin_receive(None, Wait::Unknown);
         self.io.submit();

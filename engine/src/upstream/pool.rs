@@ -108,6 +108,7 @@ impl Pool {
         if self.lane.is_draining() || self.idle() >= IDLE_MAX {
             return;
         }
+        connection.begin_next();
         let Some(turnstile) = &self.turnstile else { return self.rest(connection, idle_max) };
         match turnstile.longest_waiting() {
             None => self.rest(connection, idle_max),

@@ -45,7 +45,9 @@ pub(crate) struct Roster {
 impl Roster {
     /// For a cluster that has been resolved. Endpoints that `before` had, too, go on counting.
     fn new(lane: &Lane, cluster: &Cluster, before: Option<&Self>) -> Rc<Self> {
-        let limited_by = lane.turnstile(cluster).map(|turnstile| turnstile.name.clone());
+        // The pools hold on to it.
+        let turnstile = lane.turnstile(cluster);
+        let limited_by = turnstile.as_ref().map(|turnstile| turnstile.name.clone());
         let endpoint = |address: &Address| {
             let peer = Peer::http(address.unshared()).limited_by(limited_by.clone());
             let known = before.and_then(|before| {
