@@ -2,11 +2,16 @@
 
 use crate::{
     address::{HostPort, Listen, To},
+    balance::Balance,
+    logs::{self, AccessLogTo, Logs},
     units,
 };
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use corelane_control::log;
-use corelane_engine::{Driver, Timeouts};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use corelane_control::log::{Format, Target};
+use corelane_engine::{Driver, Level, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
 /// A reverse proxy on lanes: threads that share nothing, each with its own event loop.
@@ -73,7 +78,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "HOST:PORT|unix:PATH[=WEIGHT]", required = true, value_delimiter = ',')]
     pub(crate) to: Vec<To>,
     /// How an upstream is chosen
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "CHOICE", default_value_t, value_parser = balance())]
     pub(crate) balance: Balance,
     #[command(flatten)]
     pub(crate) serving: ServingArgs,
@@ -119,24 +124,12 @@ pub(crate) struct DemoArgs {
     pub(crate) serving: ServingArgs,
 }
 
-/// How an upstream is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
-pub(crate) enum Balance {
-    /// In turn, by weight
-    #[default]
-    RoundRobin,
-    /// By chance
-    Random,
-    /// The one with the fewest requests under way
-    LeastRequest,
-}
-
 /// What the commands that serve have in common.
 #[derive(Debug, Args)]
 pub(crate) struct ServingArgs {
     /// Lanes: threads that serve, each with an event loop of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = lanes)]
-    pub(crate) lanes: usize,
+    #[arg(long, value_name = "N|auto", default_value = "1", value_parser = lanes)]
+    pub(crate) lanes: Lanes,
     /// The event loop: io_uring where the kernel grants it, or one of the two
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_enum)]
     driver: DriverName,
@@ -144,11 +137,11 @@ pub(crate) struct ServingArgs {
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub(crate) admin: Option<AdminAt>,
     /// Where access log lines go
-    #[arg(long, value_name = "stdout|off|PATH", default_value = "stdout", value_parser = access_log)]
+    #[arg(long, value_name = "stdout|stderr|off|PATH", default_value = "stdout", value_parser = logs::access)]
     pub(crate) access_log: AccessLogTo,
-    /// How access log lines look [default: json; for demo: combined]
-    #[arg(long, value_enum)]
-    pub(crate) log_format: Option<LogFormat>,
+    /// How access log lines look: a template has names of fields in braces [default: json; for demo: combined]
+    #[arg(long, value_name = "json|combined|TEMPLATE", value_parser = logs::format)]
+    pub(crate) log_format: Option<Format>,
     /// The most content that a request may have; more is answered with 413
     #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = units::size)]
     pub(crate) content_max: u64,
@@ -197,6 +190,16 @@ impl ServingArgs {
         }
     }
 
+    /// `format` where the command line says nothing.
+    pub(crate) fn logs(&self, format: Format) -> Logs {
+        Logs {
+            access: self.access_log.clone(),
+            format: self.log_format.clone().unwrap_or(format),
+            errors: Target::Stderr,
+            least: Level::Info,
+        }
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         let mut timeouts = Timeouts::default();
         timeouts.drain_grace = self.times.drain_grace;
@@ -217,39 +220,6 @@ enum DriverName {
     Auto,
     Uring,
     Epoll,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One JSON object a line
-    Json,
-    /// Apache's combined format
-    Combined,
-}
-
-impl From<LogFormat> for log::Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Json => Self::Json,
-            LogFormat::Combined => Self::Combined,
-        }
-    }
-}
-
-/// Where access log lines go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AccessLogTo {
-    Off,
-    To(log::Target),
-}
-
-pub(crate) fn access_log(text: &str) -> Result<AccessLogTo, String> {
-    match text {
-        "" => Err("expected stdout, off, or a path".to_owned()),
-        "off" => Ok(AccessLogTo::Off),
-        "stdout" => Ok(AccessLogTo::To(log::Target::Stdout)),
-        path => Ok(AccessLogTo::To(log::Target::File(PathBuf::from(path)))),
-    }
 }
 
 /// Where the admin server listens, before the name is resolved.
@@ -277,11 +247,20 @@ impl std::str::FromStr for AdminAt {
 /// Lanes that a process may have; more than any machine has cores today.
 const LANES_MAX: usize = 1024;
 
-fn lanes(text: &str) -> Result<usize, String> {
+/// How many lanes; none: as many as there are CPUs for the process.
+pub(crate) type Lanes = Option<usize>;
+
+fn lanes(text: &str) -> Result<Lanes, String> {
     match text.parse() {
-        Ok(lanes) if (1..=LANES_MAX).contains(&lanes) => Ok(lanes),
-        _ => Err(format!("expected a number from 1 to {LANES_MAX}")),
+        _ if text == "auto" => Ok(None),
+        Ok(lanes) if (1..=LANES_MAX).contains(&lanes) => Ok(Some(lanes)),
+        _ => Err(format!("expected a number from 1 to {LANES_MAX}, or auto")),
     }
+}
+
+/// The words are listed by `--help` and by completions.
+fn balance() -> impl TypedValueParser<Value = Balance> {
+    PossibleValuesParser::new(Balance::WORDS).try_map(|word| word.parse::<Balance>())
 }
 
 #[cfg(test)]
@@ -359,7 +338,7 @@ mod tests {
 
     #[test]
     fn lanes_are_bounded() {
-        assert_eq!(proxy(&["--lanes", "4"]).unwrap().serving.lanes, 4);
+        assert_eq!(proxy(&["--lanes", "4"]).unwrap().serving.lanes, Some(4));
         for lanes in ["0", "-1", "1025", "two"] {
             assert!(proxy(&[&format!("--lanes={lanes}")]).is_err(), "{lanes}");
         }

@@ -2,12 +2,12 @@
 
 use crate::{
     address::resolve_listen,
-    cli::{DemoArgs, LogFormat},
+    cli::DemoArgs,
     failure::Failure,
     proxy,
     serve::{self, Listening, Plan, Serving, Settings},
 };
-use corelane_control::Address;
+use corelane_control::{Address, log::Format};
 use corelane_engine::{Cluster, Engine, Handle, Handler, Request, Response, Result, StatusCode};
 use std::{
     fmt::Write,
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &DemoArgs) -> std::result::Result<(), Failure> {
         serve::run(Plan {
             install: &|builder| proxy::install(builder, &listen, &cluster),
             upstreams: cluster.addresses().to_vec(),
-            serving: Serving::of(&args.serving, LogFormat::Combined),
+            serving: Serving::of(&args.serving, Format::Combined),
             admin: Some(admin),
             settings: Settings::Flags,
             say_more: Some(&|listening| crate::print_or_ignore(&guide(listening))),

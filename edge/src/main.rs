@@ -3,7 +3,8 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | the command line, as a value |
-//! | [`units`], [`address`] | what its durations, sizes and addresses look like |
+//! | [`units`], [`address`], [`balance`], [`logs`] | what its durations, sizes, addresses and choices look like |
+//! | [`words`] | what was written and what may have been meant, for errors |
 //! | [`config`] | the configuration file |
 //! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
 //! | [`proxy`], [`demo`], [`run`](mod@run), [`files`] | the commands |
@@ -16,6 +17,7 @@
 
 mod address;
 mod auth;
+mod balance;
 mod cli;
 mod config;
 mod demo;
@@ -23,6 +25,8 @@ mod failure;
 mod files;
 mod gateway;
 mod holder;
+mod logs;
+mod machine;
 mod proxy;
 mod router;
 mod run;
@@ -30,6 +34,7 @@ mod serve;
 mod signals;
 mod units;
 mod version;
+mod words;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};

@@ -2,10 +2,12 @@
 
 use crate::{
     address::{To, resolve_listen},
-    cli::{Balance, LogFormat, ProxyArgs},
+    balance::Balance,
+    cli::ProxyArgs,
     failure::Failure,
     serve::{self, Plan, Serving, Settings},
 };
+use corelane_control::log::Format;
 use corelane_engine::{Address, Builder, Cluster, Handler, Request, Response, Result, Upstream};
 
 /// Forwards every request to its origin.
@@ -23,11 +25,11 @@ impl Handler for Proxy {
 pub(crate) fn run(args: &ProxyArgs) -> std::result::Result<(), Failure> {
     let endpoints = endpoints(&args.to)?;
     let listen = resolve_listen(&args.listen)?;
-    let cluster = cluster(&endpoints, args.balance)?;
+    let cluster = cluster(&endpoints, &args.balance)?;
     serve::run(Plan {
         install: &|builder| install(builder, &listen, &cluster),
         upstreams: cluster.addresses().to_vec(),
-        serving: Serving::of(&args.serving, LogFormat::Json),
+        serving: Serving::of(&args.serving, Format::default()),
         admin: serve::admin_address(args.serving.admin.as_ref())?,
         settings: Settings::Flags,
         say_more: None,
@@ -51,22 +53,9 @@ pub(crate) fn endpoints(to: &[To]) -> std::result::Result<Vec<(Address, Option<u
     Ok(endpoints)
 }
 
-fn cluster(endpoints: &[(Address, Option<u32>)], balance: Balance) -> std::result::Result<Cluster, Failure> {
-    let cluster = recipe(endpoints, balance).name("default").resolve();
+fn cluster(endpoints: &[(Address, Option<u32>)], balance: &Balance) -> std::result::Result<Cluster, Failure> {
+    let cluster = balance.cluster(endpoints).name("default").resolve();
     cluster.map_err(|error| Failure::Usage(format!("--to cannot be: {error}")))
-}
-
-/// The recipe; weights hold for every way to choose.
-pub(crate) fn recipe(endpoints: &[(Address, Option<u32>)], balance: Balance) -> Cluster {
-    let addresses = endpoints.iter().map(|(address, _)| address.to_string());
-    let weights = endpoints.iter().map(|(_, weight)| weight.unwrap_or(1));
-    let is_weighted = endpoints.iter().any(|(_, weight)| weight.is_some());
-    match balance {
-        Balance::RoundRobin if is_weighted => Cluster::weighted_round_robin(addresses.zip(weights)),
-        Balance::RoundRobin => Cluster::round_robin(addresses),
-        Balance::Random => Cluster::random(addresses).weights(weights),
-        Balance::LeastRequest => Cluster::least_request(addresses).weights(weights),
-    }
 }
 
 #[cfg(test)]
@@ -78,8 +67,6 @@ mod tests {
         let to: Vec<To> = ["127.0.0.1:1=3", "127.0.0.1:2"].map(|text| text.parse().unwrap()).to_vec();
         let endpoints = endpoints(&to).unwrap();
         assert_eq!(endpoints.iter().map(|(_, weight)| *weight).collect::<Vec<_>>(), [Some(3), None]);
-        for balance in [Balance::RoundRobin, Balance::Random, Balance::LeastRequest] {
-            assert_eq!(cluster(&endpoints, balance).unwrap().addresses().len(), 2, "{balance:?}");
-        }
+        assert_eq!(cluster(&endpoints, &Balance::Random).unwrap().addresses().len(), 2);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     },
     failure::Failure,
     gateway::{Gateway, Table},
-    proxy,
+    machine, proxy,
     serve::{self, Plan, Serving, Settings},
 };
 use corelane_engine::{Address, Builder, Cluster};
@@ -38,14 +38,13 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
         },
         upstreams,
         serving: Serving {
-            lanes: config.lanes,
+            lanes: config.lanes.unwrap_or_else(machine::cpus),
             driver: config.driver,
             timeouts: config.timeouts.clone(),
             limits: config.limits.clone(),
             content_max: config.content_max,
             connections_max: config.connections_max,
-            access_log: config.access_log.clone(),
-            log_format: config.log_format,
+            logs: config.logs.clone(),
         },
         admin: serve::admin_address(config.admin.as_ref())?,
         settings: Settings::File,
@@ -56,7 +55,7 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
 fn clusters(config: &Config) -> Result<Vec<Cluster>, Failure> {
     let one = |upstream: &crate::config::data::Upstream| {
         let endpoints = proxy::endpoints(&upstream.to)?;
-        let cluster = proxy::recipe(&endpoints, upstream.balance).name(upstream.name.as_str());
+        let cluster = upstream.balance.cluster(&endpoints).name(upstream.name.as_str());
         cluster.resolve().map_err(|error| Failure::Run(format!("the upstream {}: {error}", upstream.name)))
     };
     config.upstreams.iter().map(one).collect()

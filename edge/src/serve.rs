@@ -3,9 +3,10 @@
 
 use crate::{
     address::cannot_listen,
-    cli::{AccessLogTo, AdminAt, LogFormat, ServingArgs},
+    cli::{AdminAt, ServingArgs},
     failure::Failure,
-    signals,
+    logs::{AccessLogTo, Logs},
+    machine, signals,
     version::{COMMIT, VERSION},
 };
 use corelane_control::{About, Address, Admin, Control, Events, Setup, events::EventLog, log};
@@ -48,22 +49,20 @@ pub(crate) struct Serving {
     pub(crate) limits: Limits,
     pub(crate) content_max: Option<u64>,
     pub(crate) connections_max: Option<usize>,
-    pub(crate) access_log: AccessLogTo,
-    pub(crate) log_format: LogFormat,
+    pub(crate) logs: Logs,
 }
 
 impl Serving {
-    /// As the command line says; `log_format` where it says nothing.
-    pub(crate) fn of(args: &ServingArgs, log_format: LogFormat) -> Self {
+    /// As the command line says; `format` for the access log where it says nothing.
+    pub(crate) fn of(args: &ServingArgs, format: log::Format) -> Self {
         Self {
-            lanes: args.lanes,
+            lanes: args.lanes.unwrap_or_else(machine::cpus),
             driver: args.driver(),
             timeouts: args.timeouts(),
             limits: Limits::default(),
             content_max: Some(args.content_max),
             connections_max: None,
-            access_log: args.access_log.clone(),
-            log_format: args.log_format.unwrap_or(log_format),
+            logs: args.logs(format),
         }
     }
 }
@@ -129,6 +128,7 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
     let admin =
         plan.admin.as_ref().map(Admin::bind).transpose().map_err(|error| Failure::Run(error.to_string()))?;
     let access_log = start_access_log(&plan, events)?;
+    start_event_log(&plan, event_log, events)?;
     let cut = Arc::new(AtomicU64::new(0));
     let engine = start_engine(&plan, access_log.as_ref(), events, &cut)?;
 
@@ -152,7 +152,13 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
         say(&listening);
     }
 
-    let ended = wait(&mut signals, &engine, access_log.as_ref(), events, plan.settings);
+    let ended = wait(
+        &mut signals,
+        &engine,
+        &|| reopen(access_log.as_ref(), event_log, events),
+        events,
+        plan.settings,
+    );
     // Nothing logs any more once the lanes have ended; the admin server answers until the very end.
     if let Some(log) = access_log
         && !log.close(LOG_CLOSE_MAX)
@@ -183,7 +189,7 @@ fn start_engine(
         .max_connections(serving.connections_max)
         .on_event(on_event(events.clone(), Arc::clone(cut)));
     if let Some(log) = access_log {
-        builder = builder.on_record(log.sinks(serving.log_format.into()));
+        builder = builder.on_record(log.sinks(serving.logs.format.clone()));
     }
     let builder = (plan.install)(builder);
     builder.spawn().map_err(|error| Failure::Run(cannot_start(&error, plan.settings)))
@@ -217,7 +223,7 @@ fn on_event(events: Events, cut: Arc<AtomicU64>) -> impl Fn(&Event) + Send + Syn
 fn wait(
     signals: &mut Signals,
     engine: &Handle,
-    access_log: Option<&log::Writer>,
+    reopen_logs: &dyn Fn(),
     events: &Events,
     settings: Settings,
 ) -> Result<(), Failure> {
@@ -229,7 +235,7 @@ fn wait(
             handle.close();
         })
         .map_err(failed("a thread cannot start"))?;
-    signals::answer(signals, engine, access_log, events, settings);
+    signals::answer(signals, engine, reopen_logs, events, settings);
     engine.join();
     if engine.is_draining() {
         Ok(())
@@ -241,7 +247,7 @@ fn wait(
 }
 
 fn start_access_log(plan: &Plan<'_>, events: &Events) -> Result<Option<log::Writer>, Failure> {
-    let AccessLogTo::To(target) = &plan.serving.access_log else { return Ok(None) };
+    let AccessLogTo::To(target) = &plan.serving.logs.access else { return Ok(None) };
     let complaints = events.clone();
     match log::Writer::start(target.clone(), move |level, says| complaints.say(level, says)) {
         Ok(writer) => Ok(Some(writer)),
@@ -249,6 +255,29 @@ fn start_access_log(plan: &Plan<'_>, events: &Events) -> Result<Option<log::Writ
             "cannot open the access log {target}: {error}; choose another {}, or off",
             plan.settings.access_log()
         ))),
+    }
+}
+
+/// Takes the log of the process to where it is to be.
+fn start_event_log(plan: &Plan<'_>, log: &EventLog, events: &Events) -> Result<(), Failure> {
+    let logs = &plan.serving.logs;
+    events.set_least(logs.least);
+    if logs.errors != log::Target::Stderr {
+        let target = &logs.errors;
+        let opened = log::Opened::open(target.clone()).map_err(|error| {
+            Failure::Run(format!("cannot open the log {target}: {error}; choose another `log.errors`"))
+        })?;
+        log.replace(opened);
+    }
+    Ok(())
+}
+
+/// For after files were moved away.
+fn reopen(access_log: Option<&log::Writer>, event_log: &EventLog, events: &Events) {
+    event_log.reopen();
+    match access_log {
+        Some(log) => log.reopen(),
+        None => events.info("there is no access log to reopen"),
     }
 }
 

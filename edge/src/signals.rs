@@ -1,7 +1,7 @@
 //! What the process does when it is sent a signal, until its engine has ended.
 
 use crate::serve::Settings;
-use corelane_control::{Events, log};
+use corelane_control::Events;
 use corelane_engine::Handle;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
@@ -54,7 +54,7 @@ pub(crate) fn register() -> io::Result<Signals> {
 pub(crate) fn answer(
     signals: &mut Signals,
     engine: &Handle,
-    access_log: Option<&log::Writer>,
+    reopen_logs: &dyn Fn(),
     events: &Events,
     settings: Settings,
 ) {
@@ -66,10 +66,7 @@ pub(crate) fn answer(
                 stage = next;
                 move_on(next, name, engine, events);
             }
-            Wish::ReopenLogs => match access_log {
-                Some(log) => log.reopen(),
-                None => events.info(format_args!("{name}: there is no access log to reopen")),
-            },
+            Wish::ReopenLogs => reopen_logs(),
             Wish::Reload => {
                 events.info(format_args!(
                     "{name}: {}",

@@ -25,9 +25,10 @@ impl AccessLog {
     }
 
     fn write(&mut self, line: &Line<'_>) {
-        match self.format {
-            Format::Json => json::write(&mut self.lines.bytes, line),
+        match &self.format {
+            Format::Json(fields) => json::write(&mut self.lines.bytes, fields, line),
             Format::Combined => combined::write(&mut self.lines.bytes, line),
+            Format::Template(template) => template.write(&mut self.lines.bytes, line),
         }
         self.lines.lines += 1;
         if self.lines.bytes.len() >= COLLECT_BYTES_MAX {
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_lane_that_ends_hands_on_what_it_has() {
         let (queue, lines) = Queue::without_writer(1);
-        let mut log = AccessLog::new(Format::Json, queue);
+        let mut log = AccessLog::new(Format::default(), queue);
         log.write(&sample());
         drop(log);
         assert_eq!(lines.try_recv().unwrap().lines, 1);
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn a_warm_buffer_is_used_again() {
         let (queue, lines) = Queue::without_writer(2);
-        let mut log = AccessLog::new(Format::Json, queue.clone());
+        let mut log = AccessLog::new(Format::default(), queue.clone());
         log.write(&sample());
         let memory = log.lines.bytes.as_ptr();
         log.flush();

@@ -1,71 +1,61 @@
 //! An access log line as one JSON object.
 
 use super::{
+    field::{Field, Value},
     line::{Line, outcome},
-    text::{json_address, json_string, millis, number, rfc3339},
+    text::{apache_date, json_address, json_string, millis, number, rfc3339},
 };
-use std::{io::Write, time::Duration};
+use corelane_engine::Attempt;
+use std::{borrow::Cow, io::Write};
 
-/// Writes the line, with its end. Names are OpenTelemetry's where it has one; what is not known is left out.
-pub(crate) fn write(out: &mut Vec<u8>, line: &Line<'_>) {
-    out.extend_from_slice(b"{\"time\":\"");
-    rfc3339(out, line.at);
-    out.push(b'"');
-    string_if(out, "request_id", line.request_id);
-    request(out, line);
-    if line.status != 0 {
-        integer(out, "http.response.status_code", u64::from(line.status));
+/// Writes the line, with its end. What is not known is left out.
+pub(crate) fn write(out: &mut Vec<u8>, fields: &[Field], line: &Line<'_>) {
+    out.push(b'{');
+    let mut is_first = true;
+    for field in fields {
+        let value = field.value(line);
+        if matches!(value, Value::Missing) {
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
+            out.push(b',');
+        }
+        key(out, field);
+        self::value(out, value);
     }
-    integer(out, "http.request.body.size", line.request_bytes);
-    integer(out, "http.response.body.size", line.response_bytes);
-    times(out, line);
-    attempts(out, line);
-    key(out, "end");
-    json_string(out, line.end.as_str().as_bytes());
-    string_if(out, "error", line.error.as_bytes());
-    notes(out, line);
     out.extend_from_slice(b"}\n");
 }
 
-fn request(out: &mut Vec<u8>, line: &Line<'_>) {
-    key(out, "client.address");
-    match line.client.ip() {
-        Some(ip) => write!(out, "\"{}\"", ip.to_canonical()).expect("a vector takes everything"),
-        None => json_address(out, line.client),
-    }
-    if let Some(port) = line.client.port() {
-        integer(out, "client.port", u64::from(port));
-    }
-    if let Some(method) = line.method {
-        key(out, "http.request.method");
-        json_string(out, method.as_str().as_bytes());
-    }
-    let (path, query) = line.path_and_query();
-    string_if(out, "url.path", path);
-    string_if(out, "url.query", query.unwrap_or_default());
-    let (host, port) = line.host_and_port();
-    string_if(out, "server.address", host);
-    if let Some(port) = port {
-        integer(out, "server.port", u64::from(port));
-    }
-    string_if(out, "network.protocol.version", line.version.as_bytes());
-    string_if(out, "user_agent.original", line.user_agent);
-    string_if(out, "http.request.header.referer", line.referer);
+fn key(out: &mut Vec<u8>, field: &Field) {
+    // No name of a field needs an escape.
+    write!(out, "\"{field}\":").expect("a vector takes everything");
 }
 
-fn times(out: &mut Vec<u8>, line: &Line<'_>) {
-    time(out, "duration_ms", line.duration);
-    time(out, "queue_ms", line.phases.queue);
-    time(out, "route_ms", line.phases.route);
-    time(out, "connect_ms", line.phases.connect);
-    time(out, "wait_ms", line.phases.wait);
-    time(out, "transfer_ms", line.phases.transfer);
+fn value(out: &mut Vec<u8>, value: Value<'_>) {
+    match value {
+        Value::Missing => out.extend_from_slice(b"null"),
+        Value::Text(text) => json_string(out, text),
+        Value::Number(n) => number(out, n),
+        Value::Millis(time) => millis(out, time),
+        Value::Time(at) => quoted(out, |out| rfc3339(out, at)),
+        Value::TimeApache(at) => quoted(out, |out| apache_date(out, at)),
+        Value::Ip(ip) => write!(out, "\"{ip}\"").expect("a vector takes everything"),
+        Value::Address(address) => json_address(out, address),
+        Value::Attempts(list) => attempts(out, list),
+        Value::Notes(list) => notes(out, list),
+    }
 }
 
-fn attempts(out: &mut Vec<u8>, line: &Line<'_>) {
-    key(out, "attempts");
+/// For what needs no escape.
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
     out.push(b'[');
-    for (index, attempt) in line.attempts.iter().enumerate() {
+    for (index, attempt) in attempts.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
@@ -76,47 +66,16 @@ fn attempts(out: &mut Vec<u8>, line: &Line<'_>) {
         out.extend_from_slice(b"\"}");
     }
     out.push(b']');
-    if line.attempts_total as usize > line.attempts.len() {
-        integer(out, "attempts_total", u64::from(line.attempts_total));
-    }
 }
 
-fn notes(out: &mut Vec<u8>, line: &Line<'_>) {
-    if line.notes.is_empty() {
-        return;
-    }
-    key(out, "notes");
-    for (index, (name, value)) in line.notes.iter().enumerate() {
+fn notes(out: &mut Vec<u8>, notes: &[(Cow<'static, str>, String)]) {
+    for (index, (name, value)) in notes.iter().enumerate() {
         out.push(if index == 0 { b'{' } else { b',' });
         json_string(out, name.as_bytes());
         out.push(b':');
         json_string(out, value.as_bytes());
     }
     out.push(b'}');
-}
-
-/// A key of ours, which needs no escape, after a comma.
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn string_if(out: &mut Vec<u8>, name: &str, text: &[u8]) {
-    if !text.is_empty() {
-        key(out, name);
-        json_string(out, text);
-    }
-}
-
-fn integer(out: &mut Vec<u8>, name: &str, n: u64) {
-    key(out, name);
-    number(out, n);
-}
-
-fn time(out: &mut Vec<u8>, name: &str, time: Duration) {
-    key(out, name);
-    millis(out, time);
 }
 
 #[cfg(test)]
@@ -129,7 +88,7 @@ mod tests {
 
     fn parsed(line: &Line<'_>) -> Value {
         let mut out = Vec::new();
-        write(&mut out, line);
+        write(&mut out, &Field::usual(), line);
         assert_eq!(out.iter().position(|&byte| byte == b'\n'), Some(out.len() - 1), "one line");
         serde_json::from_slice(&out).unwrap()
     }
@@ -232,12 +191,26 @@ mod tests {
         let value = parsed(&line);
         assert_eq!(value["user_agent.original"], String::from_utf8_lossy(hostile).as_ref());
         let mut out = Vec::new();
-        write(&mut out, &line);
+        write(&mut out, &Field::usual(), &line);
         assert!(out[..out.len() - 1].iter().all(|byte| !byte.is_ascii_control()));
     }
 
     #[test]
     fn more_attempts_than_are_kept_are_counted() {
         assert_eq!(parsed(&Line { attempts_total: 12, ..sample() })["attempts_total"], 12);
+    }
+
+    #[test]
+    fn fields_can_be_chosen() {
+        let notes = [(Cow::Borrowed("user"), "ann".to_owned())];
+        let line = Line { notes: &notes, ..sample() };
+        let fields = ["end", "upstream.address", "notes.user", "http.response.status_code"];
+        let mut out = Vec::new();
+        write(&mut out, &fields.map(|name| name.parse().unwrap()), &line);
+        let expected = "{\"end\":\"done\",\"notes.user\":\"ann\",\"http.response.status_code\":200}\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        write(&mut out, &["error".parse().unwrap()], &sample());
+        assert_eq!(out, b"{}\n");
     }
 }

@@ -3,21 +3,33 @@
 
 mod access;
 mod combined;
+mod field;
 mod json;
 mod line;
+mod template;
 pub(crate) mod text;
 mod writer;
 
 pub use access::AccessLog;
+pub use field::{Field, Known, UnknownField};
+pub use template::{InvalidTemplate, Template};
 pub(crate) use writer::Queue;
-pub use writer::{Counts, Target, Writer};
+pub use writer::{Counts, Opened, Target, Writer};
 
 /// How a line of the access log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object, with OpenTelemetry's semantic names where they exist.
-    #[default]
-    Json,
+    /// One JSON object, with these fields.
+    Json(Vec<Field>),
     /// Apache's combined format.
     Combined,
+    /// As somebody says.
+    Template(Template),
+}
+
+impl Default for Format {
+    /// JSON with everything that is known.
+    fn default() -> Self {
+        Self::Json(Field::usual())
+    }
 }

@@ -72,6 +72,17 @@ pub(crate) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// An address as it stands between quotes.
+pub(crate) fn quoted_address(out: &mut Vec<u8>, address: &Address) {
+    match address.path() {
+        Some(path) => {
+            out.extend_from_slice(b"unix:");
+            quoted(out, path.as_os_str().as_bytes());
+        }
+        None => write!(out, "{address}").expect("a vector takes everything"),
+    }
+}
+
 /// A line for people: control characters become `\xHH` or `\u00XX`, everything else stays.
 pub(crate) fn plain(out: &mut Vec<u8>, text: &str) {
     for c in text.chars() {

@@ -59,6 +59,20 @@ impl Target {
     }
 }
 
+/// A target that has been opened, so that nothing can go wrong any more when a log goes over to it.
+#[derive(Debug)]
+pub struct Opened {
+    file: File,
+    target: Target,
+}
+
+impl Opened {
+    /// Opens it; a file is created if there is none.
+    pub fn open(target: Target) -> io::Result<Self> {
+        Ok(Self { file: target.open()?, target })
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -188,9 +202,10 @@ impl Queue {
 }
 
 /// What a writer can be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Order {
     Reopen,
+    Replace(Opened),
     Close,
 }
 
@@ -207,11 +222,16 @@ impl Writer {
     /// Opens the target and starts the thread. `complain` is called on that thread when writing begins to fail, when
     /// it works again, and when a file could not be reopened.
     pub fn start(target: Target, complain: impl Fn(Level, &str) + Send + 'static) -> io::Result<Self> {
+        Self::start_on(Opened::open(target)?, complain)
+    }
+
+    /// The same on a target that has been opened.
+    pub fn start_on(opened: Opened, complain: impl Fn(Level, &str) + Send + 'static) -> io::Result<Self> {
         let (queue, batches) = Queue::new(QUEUE_BATCHES_MAX);
         let (orders, ordered) = bounded(ORDERS_MAX);
         let (running, done) = bounded(0);
-        let output =
-            Output { file: target.open()?, target, complain, failing: false, gone: false, torn: false };
+        let Opened { file, target } = opened;
+        let output = Output { file, target, complain, failing: false, gone: false, torn: false };
         let pen = Pen { output, queue: queue.clone(), batches, ordered, _running: running };
         thread::Builder::new().name("corelane-log".to_owned()).spawn(|| pen.run())?;
         Ok(Self { queue, orders, done })
@@ -220,12 +240,18 @@ impl Writer {
     /// What [`Builder::on_record`](corelane_engine::Builder::on_record) takes: an access log for each lane.
     pub fn sinks(&self, format: Format) -> impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static {
         let queue = self.queue.clone();
-        move |_lane| Box::new(AccessLog::new(format, queue.clone()))
+        move |_lane| Box::new(AccessLog::new(format.clone(), queue.clone()))
     }
 
     /// Opens the file again under its name, for after it was moved away. Standard streams stay as they are.
     pub fn reopen(&self) {
         let _ = self.orders.try_send(Order::Reopen);
+    }
+
+    /// Goes over to another target: what was queued before may end up in either. False if the writer is stuck in a
+    /// pipe that nobody reads and too many orders wait already; then everything stays as it is.
+    pub fn replace(&self, opened: Opened) -> bool {
+        self.orders.try_send(Order::Replace(opened)).is_ok()
     }
 
     /// Writes what is queued and ends; false if that took longer than `wait` (a pipe that nobody reads). Lines that
@@ -264,6 +290,7 @@ impl<C: Fn(Level, &str)> Pen<C> {
                 },
                 recv(self.ordered) -> order => match order {
                     Ok(Order::Reopen) => self.output.reopen(),
+                    Ok(Order::Replace(opened)) => self.output.replace(opened),
                     // Nobody holds the writer any more: what is queued is the last of it.
                     Ok(Order::Close) | Err(_) => break,
                 },
@@ -349,6 +376,11 @@ impl<C: Fn(Level, &str)> Output<C> {
             }
         }
         Ok(())
+    }
+
+    fn replace(&mut self, Opened { file, target }: Opened) {
+        (self.file, self.target) = (file, target);
+        (self.failing, self.gone, self.torn) = (false, false, false);
     }
 
     fn reopen(&mut self) {

@@ -6,20 +6,22 @@ use super::{
 };
 use crate::{
     address::{Listen, To},
-    cli::{AccessLogTo, AdminAt, Balance, LogFormat},
+    balance::Balance,
+    cli::AdminAt,
+    logs::Logs,
     router::{Conditions, HostPattern, PathPattern},
 };
 use corelane_engine::{Driver, Limits, StatusCode, Timeouts};
 
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) lanes: usize,
+    /// None: as many as there are CPUs for the process.
+    pub(crate) lanes: Option<usize>,
     pub(crate) driver: Driver,
     pub(crate) content_max: Option<u64>,
     pub(crate) connections_max: Option<usize>,
     pub(crate) admin: Option<AdminAt>,
-    pub(crate) access_log: AccessLogTo,
-    pub(crate) log_format: LogFormat,
+    pub(crate) logs: Logs,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) upstreams: Vec<Upstream>,

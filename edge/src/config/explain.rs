@@ -4,7 +4,7 @@ use super::{
     Loaded,
     data::{Action, Config, Route, Site},
 };
-use crate::{cli::Balance, gateway::Table, router::is_plain};
+use crate::{gateway::Table, router::is_plain};
 use corelane_engine::{Method, RequestHead, Timeouts};
 use std::{fmt::Write, sync::Arc};
 
@@ -161,11 +161,7 @@ fn action(config: &Config, route: &Route) -> Vec<String> {
         Action::Forward(forward) => {
             if let Some(upstream) = config.upstreams.get(forward.upstream) {
                 let to: Vec<String> = upstream.to.iter().map(ToString::to_string).collect();
-                let balance = match upstream.balance {
-                    Balance::RoundRobin => "round-robin",
-                    Balance::Random => "random",
-                    Balance::LeastRequest => "least-request",
-                };
+                let balance = &upstream.balance;
                 all.push(format!("forward to {} ({balance} of {})", upstream.name, to.join(", ")));
                 let Timeouts { connect, upstream_head, between_bytes, request, .. } = &config.timeouts;
                 let request = request.map_or("no limit".to_owned(), |request| format!("at most {request:?}"));

@@ -2,8 +2,12 @@
 //! the documentation come.
 
 mod general;
+mod limits;
+mod log;
 mod route;
 mod site;
+mod times;
+mod upstream;
 
 pub(crate) use general::TOP;
 
@@ -55,11 +59,15 @@ pub(crate) enum Kind {
     Count {
         min: u64,
         max: u64,
+        /// A word that may stand in the place of a number.
+        word: Option<&'static str>,
     },
     Flag,
     Choice {
         built: &'static [&'static str],
         not_built: &'static [&'static str],
+        /// What may stand there beside them.
+        open: Option<Form>,
     },
     /// Names of the user's own choice, each with one string or a list of them.
     Pairs {
@@ -106,6 +114,14 @@ const fn key(name: &'static str, kind: Kind, default: Default, help: &'static st
     Key { name, kind, default, help }
 }
 
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max, word: None }
+}
+
+const fn choice(built: &'static [&'static str]) -> Kind {
+    Kind::Choice { built, not_built: &[], open: None }
+}
+
 const NOTHING: Default = Default::Words("none");
 
 impl Key {
@@ -132,9 +148,15 @@ impl Kind {
             Self::Time(_) => "a duration with its unit, such as \"500ms\" or \"3s\"".to_owned(),
             Self::Size { none: true, .. } => "a size with its unit, such as \"64k\" or \"1m\", or \"none\"".to_owned(),
             Self::Size { .. } => "a size with its unit, such as \"64k\" or \"1m\"".to_owned(),
-            Self::Count { min, max } => format!("an integer from {min} to {max}"),
+            Self::Count { min, max, word: None } => format!("an integer from {min} to {max}"),
+            Self::Count { min, max, word: Some(word) } => {
+                format!("an integer from {min} to {max}, or \"{word}\"")
+            }
             Self::Flag => "true or false".to_owned(),
-            Self::Choice { built, .. } => one_of(built),
+            Self::Choice { built, open: None, .. } => one_of(built),
+            Self::Choice { built, open: Some(form), .. } => {
+                format!("{}, or {}, such as \"{}\"", one_of(built), form.what, form.example)
+            }
             Self::Pairs { name, value } => {
                 format!("a table of {name}, such as {{ {} }}", value.example)
             }

@@ -1,11 +1,12 @@
 //! The main file and all that it includes, as one tree.
 
 use super::{
-    errors::{Errors, quote},
+    errors::Errors,
     source::{self, At, Files},
     tree::{self, Entry, Node, Table, Value},
     variables::Env,
 };
+use crate::words::quote;
 use std::path::{Path, PathBuf};
 
 /// Files that a configuration may be made of.

@@ -11,7 +11,7 @@ use super::{
     reader::{Reader, Scope},
     tree::Table,
 };
-use crate::{address::To, cli::Balance};
+use crate::{address::To, balance::Balance};
 use general::number;
 use std::collections::HashMap;
 
@@ -19,13 +19,13 @@ use std::collections::HashMap;
 /// configuration is never served.
 pub(crate) fn read(reader: &mut Reader<'_>, table: &Table) -> Config {
     let mut top = Scope::new(&keys::TOP, Some(table), table.at, String::new());
-    let lanes = reader.count(&mut top, "lanes").map(number).unwrap_or(1);
+    let lanes = reader.count(&mut top, "lanes").map(number);
     let driver = general::driver(reader, &mut top);
     let content_max = reader.size(&mut top, "content_max");
     // It has been followed when the files were read.
     reader.texts(&mut top, "include", |_| Ok(()));
     let admin = general::admin(reader, &mut top);
-    let (access_log, log_format) = general::log(reader, &mut top);
+    let logs = general::logs(reader, &mut top);
     let timeouts = general::timeouts(reader, &mut top);
     let (limits, connections_max) = general::limits(reader, &mut top);
     let mut upstreams = Upstreams::new(general::upstreams(reader, &mut top));
@@ -37,8 +37,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, table: &Table) -> Config {
         content_max,
         connections_max,
         admin,
-        access_log,
-        log_format,
+        logs,
         timeouts,
         limits,
         upstreams: upstreams.all,
@@ -70,7 +69,7 @@ impl Upstreams {
     /// One without a name: metrics call it by its endpoints.
     fn add(&mut self, balance: Balance, to: Vec<To>) -> usize {
         let next = self.all.len();
-        let found = *self.unnamed.entry((balance, to.clone())).or_insert(next);
+        let found = *self.unnamed.entry((balance.clone(), to.clone())).or_insert(next);
         if found == next {
             let name = to.iter().map(To::to_string).collect::<Vec<_>>().join(",");
             self.all.push(Upstream { name, balance, to });

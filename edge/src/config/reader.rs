@@ -2,12 +2,15 @@
 //! and notes each value with its origin.
 
 use super::{
-    errors::{Errors, nearest, quote},
+    errors::Errors,
     keys::{self, Default, Form, Key, Kind, Section, Time},
     source::{At, Files},
     tree::{Entry, Node, Table, Value},
 };
-use crate::units;
+use crate::{
+    units,
+    words::{nearest, quote},
+};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A value and where it stands; that of its table where it is a default.
@@ -136,11 +139,27 @@ impl<'a> Reader<'a> {
 
     /// One of the choices of the table.
     pub(crate) fn choice(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<&'static str> {
+        match self.choice_or(scope, name, |_| None::<Result<(), String>>)? {
+            Choice::Of(choice) => Some(choice),
+            Choice::Open(()) => None,
+        }
+    }
+
+    /// One of the choices, or what `open` makes of it; `None` from that means that it is no such thing.
+    pub(crate) fn choice_or<T>(
+        &mut self,
+        scope: &mut Scope<'_>,
+        name: &'static str,
+        open: impl Fn(&str) -> Option<Result<T, String>>,
+    ) -> Option<Choice<T>> {
         let key = scope.section.key(name)?;
-        let Kind::Choice { built, not_built } = &key.kind else { return None };
+        let Kind::Choice { built, not_built, .. } = &key.kind else { return None };
         let found = self.text(scope, name, |text| {
             if let Some(choice) = built.iter().find(|choice| **choice == text) {
-                return Ok(*choice);
+                return Ok(Choice::Of(choice));
+            }
+            if let Some(made) = open(text) {
+                return made.map(Choice::Open);
             }
             let expected = key.kind.expected();
             if not_built.contains(&text) {
@@ -185,10 +204,10 @@ impl<'a> Reader<'a> {
         .value
     }
 
-    /// A number; `None` if there is neither one nor a default.
+    /// A number; `None` if there is neither one nor a default, and for the word that may stand in its place.
     pub(crate) fn count(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<u64> {
         let (key, entry) = self.ask(scope, name);
-        let Kind::Count { min, max } = key.kind else { return None };
+        let Kind::Count { min, max, word } = key.kind else { return None };
         let Some(entry) = entry else {
             let Default::Is(text) = key.default else { return None };
             return text.parse().ok();
@@ -203,6 +222,7 @@ impl<'a> Reader<'a> {
                     None
                 }
             },
+            Value::Text(text) if word == Some(text.as_str()) => None,
             _ => {
                 self.mismatch(&path, key, &entry.node);
                 None
@@ -382,7 +402,9 @@ impl<'a> Reader<'a> {
         }
         let text = match (entry, key.default) {
             (Some(entry), _) => written(&entry.node.value, key),
-            (None, Default::Is(text)) if matches!(key.kind, Kind::Count { .. } | Kind::Flag) => {
+            (None, Default::Is(text))
+                if matches!(key.kind, Kind::Count { .. } | Kind::Flag) && text.parse::<u64>().is_ok() =>
+            {
                 text.to_owned()
             }
             (None, Default::Is(text)) => format!("{text:?}"),
@@ -402,6 +424,13 @@ impl<'a> Reader<'a> {
         };
         self.errors.add(node.at, says);
     }
+}
+
+/// What stands where there is a choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice<T> {
+    Of(&'static str),
+    Open(T),
 }
 
 /// What stands in a list of endpoints.

@@ -42,10 +42,13 @@ fn value(key: &Key) -> String {
         Kind::Time(Time::OrNone) => "duration, or `\"none\"`".to_owned(),
         Kind::Size { none: true, .. } => "size, or `\"none\"`".to_owned(),
         Kind::Size { .. } => "size".to_owned(),
-        Kind::Count { min, max } => format!("{min} to {max}"),
+        Kind::Count { min, max, word: None } => format!("{min} to {max}"),
+        Kind::Count { min, max, word: Some(word) } => format!("{min} to {max}, or `\"{word}\"`"),
         Kind::Flag => "`true` or `false`".to_owned(),
-        Kind::Choice { built, .. } => {
-            built.iter().map(|c| format!("`\"{c}\"`")).collect::<Vec<_>>().join(", ")
+        Kind::Choice { built, open, .. } => {
+            let mut all: Vec<String> = built.iter().map(|c| format!("`\"{c}\"`")).collect();
+            all.extend(open.map(|form| format!("{}, such as `\"{}\"`", form.what, form.example)));
+            all.join(", ")
         }
         Kind::Pairs { name, value } => format!("{name}: `{{ {} }}`", value.example),
         Kind::Endpoints(_) => "addresses, or tables with `address` and `weight`".to_owned(),
@@ -58,7 +61,9 @@ fn value(key: &Key) -> String {
 
 fn default(key: &Key) -> String {
     match key.default {
-        Default::Is(text) if matches!(key.kind, Kind::Count { .. }) => format!("`{text}`"),
+        Default::Is(text) if matches!(key.kind, Kind::Count { .. }) && text.parse::<u64>().is_ok() => {
+            format!("`{text}`")
+        }
         Default::Is(text) => format!("`\"{text}\"`"),
         Default::Words(words) => words.to_owned(),
         Default::Required => "required".to_owned(),

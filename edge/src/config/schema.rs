@@ -33,7 +33,9 @@ fn described(key: &Key) -> Value {
     schema["description"] = json!(key.help);
     if let Default::Is(default) = key.default {
         schema["default"] = match key.kind {
-            Kind::Count { .. } => default.parse::<u64>().map_or(Value::Null, |number| json!(number)),
+            Kind::Count { .. } => {
+                default.parse::<u64>().map_or_else(|_| json!(default), |number| json!(number))
+            }
             _ => json!(default),
         };
     }
@@ -48,9 +50,16 @@ fn kind(kind: &Kind) -> Value {
         Kind::Time(_) => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" }),
         Kind::Size { none: true, .. } => json!({ "type": "string", "pattern": "^([0-9]+[bkmg]|none)$" }),
         Kind::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+[bkmg]$" }),
-        Kind::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Count { min, max, word: None } => number(*min, *max),
+        Kind::Count { min, max, word: Some(word) } => {
+            json!({ "oneOf": [number(*min, *max), { "const": word }] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Choice { built, .. } => json!({ "enum": built }),
+        Kind::Choice { built, open: None, .. } => json!({ "enum": built }),
+        // A choice is a string too, so not exactly one of the two holds.
+        Kind::Choice { built, open: Some(form), .. } => {
+            json!({ "anyOf": [{ "enum": built }, text_of(form)] })
+        }
         Kind::Pairs { value, .. } => json!({
             "type": "object",
             "additionalProperties": { "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
@@ -68,6 +77,10 @@ fn kind(kind: &Kind) -> Value {
         }
         Kind::NotBuilt(_) => Value::Bool(false),
     }
+}
+
+fn number(min: u64, max: u64) -> Value {
+    json!({ "type": "integer", "minimum": min, "maximum": max })
 }
 
 fn text_of(form: &Form) -> Value {

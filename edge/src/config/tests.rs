@@ -91,7 +91,7 @@ fn the_defaults_are_the_engines() {
     assert!(errors.is_empty(), "{}", errors.list(&files).1);
     assert_eq!(config.timeouts, corelane_engine::Timeouts::default());
     assert_eq!(config.limits, corelane_engine::Limits::default());
-    assert_eq!((config.lanes, config.content_max, config.connections_max), (1, Some(1 << 30), None));
+    assert_eq!((config.lanes, config.content_max, config.connections_max), (Some(1), Some(1 << 30), None));
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }
 

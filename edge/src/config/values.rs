@@ -125,7 +125,7 @@ impl Template {
                 _ => {
                     return Err(format!(
                         "there is no {}; there is {known}",
-                        super::errors::quote(&format!("{{{name}}}"))
+                        crate::words::quote(&format!("{{{name}}}"))
                     ));
                 }
             });

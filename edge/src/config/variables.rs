@@ -34,7 +34,7 @@ fn variable(inner: &str, env: Env<'_>) -> Result<String, String> {
     if !starts || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(format!(
             "{} is no name of a variable; write ${{NAME}} or ${{NAME:-default}}, and `$${{` for the two characters themselves",
-            super::errors::quote(name)
+            crate::words::quote(name)
         ));
     }
     match (env(name).filter(|value| !value.is_empty()), default) {

@@ -38,6 +38,15 @@ fn explain_says_every_value_with_its_origin() {
     }
 }
 
+/// Where these words of the example begin.
+fn place(words: &str) -> String {
+    let name = "examples-config/everything.toml";
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("the example is there");
+    let before = text.split_once(words).unwrap_or_else(|| panic!("{words}")).0;
+    format!("{name}:{}", before.lines().count() + 1)
+}
+
 #[test]
 fn b_71_explain_says_who_wins_and_who_loses() {
     let explain =
@@ -52,18 +61,22 @@ fn b_71_explain_says_who_wins_and_who_loses() {
     ]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for line in [
-        "GET http://www.example.com:8080/api/x?page=1",
-        "site      example.com, *.example.com  # examples-config/everything.toml:50",
-        "does      401 for clients that are not users of \"restricted\"",
-        "does      forward to 10.0.0.3:9000 (least-request of 10.0.0.3:9000)",
-        "does      wait 2s to connect, 30s for the head, 30s between bytes, at most 300s in all",
-        "lost      /  # examples-config/everything.toml:67: another path",
-        "lost      any path  # examples-config/everything.toml:92: less specific, or later in the file",
+        "GET http://www.example.com:8080/api/x?page=1".to_owned(),
+        format!("site      example.com, *.example.com  # {}", place("[[site]]\nhost")),
+        "does      401 for clients that are not users of \"restricted\"".to_owned(),
+        "does      forward to 10.0.0.3:9000 (least-request of 10.0.0.3:9000)".to_owned(),
+        "does      wait 2s to connect, 30s for the head, 30s between bytes, at most 300s in all".to_owned(),
+        format!("lost      /  # {}: another path", place("[[site.route]]\npath = \"/\"\n")),
+        format!(
+            "lost      any path  # {}: less specific, or later in the file",
+            place("[[site.route]]\nupstream = \"app\"")
+        ),
     ] {
         assert!(ended.stdout.lines().any(|said| said == line), "{line}: {}", ended.stdout);
     }
     let lost = explain(&["GET", "http://www.example.com:8080/api/x"]).stdout;
-    assert!(lost.contains("everything.toml:76: a header field is missing or different"), "{lost}");
+    let api = place("[[site.route]]\npath = \"/api/*\"");
+    assert!(lost.contains(&format!("{api}: a header field is missing or different")), "{lost}");
     for (url, words) in [
         ("http://example.org:8080/", "404       no site has this host"),
         ("http://example.com/", "no site listens on port 80"),

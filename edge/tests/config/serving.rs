@@ -2,7 +2,7 @@
 
 use crate::process::{
     client::{Answer, exchange, get_unix},
-    corelane::{Corelane, Dir, run},
+    corelane::{Corelane, Dir, lines_of, run},
     origin::{CONTENT, Origin},
 };
 use std::{fs, net::TcpListener};
@@ -356,4 +356,45 @@ fn a_bad_file_serves_nothing() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("`lanes` is 0") && ended.stderr.contains("`site` is missing"), "{ended:?}");
     assert!(!ended.stderr.contains("listening"), "{ended:?}");
+}
+
+#[test]
+fn h1q_69_log_lines_look_as_the_file_says() {
+    let dir = Dir::new("log-format");
+    let log = dir.path("access.log");
+    let serve = |format: &str| {
+        let text = format!(
+            "log = {{ access = '{}', {format} }}\nsite = [{{ listen = '127.0.0.1:0', route = [{{ respond.body = 'x' }}] }}]\n",
+            log.display()
+        );
+        let path = dir.path("corelane.toml");
+        fs::write(&path, text).unwrap();
+        let corelane = Corelane::start(&["run", "-c", path.to_str().unwrap()]);
+        exchange(
+            corelane.address,
+            b"GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: \"\xff\r\nConnection: close\r\n\r\n",
+        );
+        let lines = lines_of(&log, 1);
+        fs::remove_file(&log).unwrap();
+        lines.join("|")
+    };
+    let line = serve(
+        r#"format = '{http.request.target} {http.response.status_code} "{user_agent.original}" {{{upstream.address}}}'"#,
+    );
+    assert_eq!(line, r#"/a?b 200 "\"\xff" {-}"#);
+    let line = serve(r#"fields = ["end", "url.query", "http.response.body.size"]"#);
+    assert_eq!(line, r#"{"end":"done","url.query":"b","http.response.body.size":1}"#);
+}
+
+#[test]
+fn the_log_of_the_process_goes_where_the_file_says() {
+    let dir = Dir::new("log-errors");
+    let (log, path) = (dir.path("errors.log"), dir.path("corelane.toml"));
+    fs::write(
+        &path,
+        format!("log = {{ access = 'off', errors = '{}' }}\nsite = [{{ listen = '127.0.0.1:0', route = [{{ respond.body = 'x' }}] }}]\n", log.display()),
+    )
+    .unwrap();
+    let _corelane = Corelane::spawn(&["run", "-c", path.to_str().unwrap()]);
+    assert!(lines_of(&log, 1).iter().any(|line| line.contains("INFO corelane: listening on")));
 }

@@ -135,3 +135,23 @@ fn res_09_a_full_disk_is_a_loss_of_lines_only() {
     assert!(writer.close(SOON));
     assert_eq!((counts.written(), counts.dropped()), (0, 1));
 }
+
+#[test]
+fn a_log_goes_over_to_another_target_even_from_a_pipe_that_is_gone() {
+    let dir = Dir::new("replace");
+    let (reader, file) = pipe();
+    let (writer, complaints) = start(file);
+    drop(reader);
+    line(&writer, "nobody reads this\n");
+    complaints.recv_timeout(SOON).unwrap();
+    let path = dir.0.join("other.log");
+    assert!(writer.replace(Opened::open(Target::File(path.clone())).unwrap()));
+    // What is queued and what is ordered are taken in no order.
+    while complaints.is_empty() && std::fs::read(&path).unwrap().is_empty() {
+        line(&writer, "one\n");
+        thread::yield_now();
+    }
+    assert!(writer.close(SOON));
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("one\n"));
+    assert!(Opened::open(Target::File(dir.0.join("no/such"))).is_err());
+}

@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Form, Kind, NOTHING, Section, form, general, key, site,
+    Form, Kind, NOTHING, Section, count, form, key, site, upstream,
 };
 
 pub(super) const NO_CHECK: &str = "an endpoint that fails is avoided for a second until then";
@@ -35,8 +35,8 @@ pub(crate) static ROUTE: Section = Section {
             NOTHING,
             "Parameters that must be in the query, undecoded.",
         ),
-        key("to", Kind::Endpoints(&general::ENDPOINT), NOTHING, "Forwards to one of these endpoints."),
-        key("balance", general::BALANCE, Is("round-robin"), "How one of `to` is chosen."),
+        key("to", upstream::TO, NOTHING, "Forwards to one of these endpoints."),
+        key("balance", upstream::BALANCE, Is("round-robin"), "How one of `to` is chosen."),
         key(
             "upstream",
             Kind::Text(form("the name of an [upstream.NAME]", "app")),
@@ -96,7 +96,7 @@ pub(crate) static REDIRECT: Section = Section {
             Required,
             "Where to; {query} has its question mark.",
         ),
-        key("status", Kind::Count { min: 300, max: 308 }, Is("308"), "301, 302, 303, 307 or 308."),
+        key("status", count(300, 308), Is("308"), "301, 302, 303, 307 or 308."),
     ],
 };
 
@@ -105,7 +105,7 @@ pub(crate) static RESPOND: Section = Section {
     help: "A fixed answer.",
     example: "{ status = 200, body = \"pong\" }",
     keys: &[
-        key("status", Kind::Count { min: 200, max: 599 }, Is("200"), "Its status."),
+        key("status", count(200, 599), Is("200"), "Its status."),
         key("body", Kind::Text(form("the content", "pong")), Is(""), "Its content."),
         key(
             "type",

@@ -3,13 +3,16 @@
 use super::{Reader, Scope};
 use crate::{
     address::To,
-    cli::{AccessLogTo, AdminAt, Balance, LogFormat, access_log},
+    balance::Balance,
+    cli::AdminAt,
     config::{
         data::Upstream,
-        errors::quote,
-        reader::{Endpoint, Located},
+        reader::{Choice, Endpoint, Located},
     },
+    logs::{self, AccessLogTo, Logs},
+    words::quote,
 };
+use corelane_control::log::{Format, Target};
 use corelane_engine::{Driver, Limits, Timeouts};
 
 pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
@@ -27,15 +30,30 @@ pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Option<Admi
     at.map(|at| at.value)
 }
 
-pub(super) fn log(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (AccessLogTo, LogFormat) {
+pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {
     let mut scope = reader.table_or_defaults(top, "log");
-    let to = reader.text(&mut scope, "access", access_log).map_or(AccessLogTo::Off, |to| to.value);
-    let format = match reader.choice(&mut scope, "format") {
-        Some("combined") => LogFormat::Combined,
-        _ => LogFormat::Json,
-    };
+    let access = reader.text(&mut scope, "access", logs::access).map_or(AccessLogTo::Off, |to| to.value);
+    let format = reader.choice_or(&mut scope, "format", logs::template);
+    let fields_at = scope.place("fields");
+    let fields = reader.texts(&mut scope, "fields", logs::field);
+    let errors = reader.text(&mut scope, "errors", logs::errors).map_or(Target::Stderr, |to| to.value);
+    let least = logs::least(reader.choice(&mut scope, "level").unwrap_or_default());
     reader.finish(scope);
-    (to, format)
+    let format = match (format, fields_at) {
+        (Some(Choice::Of("combined")), None) => Format::Combined,
+        (Some(Choice::Open(template)), None) => template,
+        (Some(Choice::Of("json")) | None, None) => Format::default(),
+        // A format that cannot be read has been said.
+        (Some(Choice::Of("json")) | None, Some(_)) => {
+            Format::Json(fields.into_iter().map(|field| field.value).collect())
+        }
+        (Some(_), Some(at)) => {
+            reader.error(at, "`log.fields` chooses the fields of a line of JSON; another format has its own");
+            Format::default()
+        }
+        (Some(Choice::Of(_)), None) => Format::default(),
+    };
+    Logs { access, format, errors, least }
 }
 
 pub(super) fn timeouts(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Timeouts {
@@ -111,11 +129,7 @@ pub(super) fn upstreams(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<Ups
 }
 
 pub(super) fn balance(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Balance {
-    match reader.choice(scope, "balance") {
-        Some("random") => Balance::Random,
-        Some("least-request") => Balance::LeastRequest,
-        _ => Balance::RoundRobin,
-    }
+    reader.choice(scope, "balance").and_then(|choice| choice.parse().ok()).unwrap_or_default()
 }
 
 /// The endpoints of `to`.

@@ -4,12 +4,12 @@ use super::{Reader, Scope, Upstreams, general, rules};
 use crate::{
     config::{
         data::{Action, Forward, Route, Rules},
-        errors::{nearest, quote},
         reader::Located,
         source::At,
         values::{self, Template},
     },
     router::{Conditions, Expect, PathPattern},
+    words::{nearest, quote},
 };
 use corelane_engine::StatusCode;
 use std::collections::HashMap;

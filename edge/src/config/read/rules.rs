@@ -5,10 +5,10 @@ use crate::{
     auth,
     config::{
         data::{BasicAuth, Page, Rules},
-        errors::quote,
         reader::{Located, Pairs},
         values::{self, Edits, Network, User},
     },
+    words::quote,
 };
 
 /// What one of them says itself.

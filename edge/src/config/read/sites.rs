@@ -3,8 +3,9 @@
 use super::{Reader, Scope, Upstreams, routes, rules};
 use crate::{
     address::Listen,
-    config::{data::Site, errors::quote, reader::Located, source::At},
+    config::{data::Site, reader::Located, source::At},
     router::HostPattern,
+    words::quote,
 };
 use std::collections::HashMap;
 

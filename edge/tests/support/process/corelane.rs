@@ -71,6 +71,13 @@ impl Corelane {
 
     /// Waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut corelane = Self::spawn(arguments);
+        corelane.address = corelane.said_address("listening on http://");
+        corelane
+    }
+
+    /// Waits for nothing, so that its address is not known.
+    pub(crate) fn spawn(arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(arguments)
             .stdin(Stdio::null())
@@ -80,9 +87,7 @@ impl Corelane {
             .expect("it starts");
         let stdout = Lines::of(child.stdout.take().expect("it is piped"));
         let stderr = Lines::of(child.stderr.take().expect("it is piped"));
-        let mut corelane = Self { child, address: ([127, 0, 0, 1], 0).into(), stdout, stderr };
-        corelane.address = corelane.said_address("listening on http://");
-        corelane
+        Self { child, address: ([127, 0, 0, 1], 0).into(), stdout, stderr }
     }
 
     /// Where the admin server listens on TCP.
