@@ -11,7 +11,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Level, Timeouts};
+use corelane_engine::{Driver, Level, Settings, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
 /// A reverse proxy on lanes: threads that share nothing, each with its own event loop.
@@ -198,6 +198,14 @@ impl ServingArgs {
             errors: Target::Stderr,
             least: Level::Info,
         }
+    }
+
+    /// What every exchange is held to.
+    pub(crate) fn exchanges(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.timeouts = self.timeouts();
+        settings.content_bytes_max = Some(self.content_max);
+        settings
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

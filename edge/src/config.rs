@@ -7,6 +7,7 @@
 //! | [`keys`] | **the** table: every key with its type, range, default and help |
 //! | [`reader`], [`values`] | takes values out of a tree as the table says, and notes them |
 //! | [`read`], [`data`] | one small reader for each table of the file; plain data |
+//! | [`settings`] | what may be said at several levels |
 //! | [`schema`], [`reference`](mod@reference), [`explain`] | what else comes from the table and from the notes |
 //! | [`format`](mod@format) | the canonical form of a file |
 
@@ -20,6 +21,7 @@ mod read;
 mod reader;
 pub(crate) mod reference;
 pub(crate) mod schema;
+mod settings;
 mod source;
 mod tree;
 pub(crate) mod values;

@@ -10,9 +10,10 @@ use crate::{
     router::{Hosts, Paths, is_plain},
 };
 use corelane_engine::{
-    Cluster, Error, Fields, Handler, Lane, Request, RequestHead, Response, Result, Side, StatusCode, Upstream,
+    Cluster, Error, Fields, Handler, Lane, Request, RequestHead, Response, Result, Settings, Side,
+    StatusCode, Upstream,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
 
 /// Which site has which host at one address, and which route which path. Every lane looks into the same one.
 #[derive(Debug)]
@@ -21,11 +22,57 @@ pub(crate) struct Table {
     hosts: Hosts,
     /// Of every site of the configuration that listens here; others are never asked for.
     paths: Vec<Paths>,
+    settings: Held,
+}
+
+/// What the routes of an address hold their exchanges to, each different one once.
+#[derive(Debug, Default)]
+struct Held {
+    /// What holds until there is a route.
+    listeners: Settings,
+    others: Vec<Settings>,
+    /// Of each site and route the number among the others, unless the listener's hold.
+    of_routes: Vec<Vec<Option<u32>>>,
+}
+
+impl Held {
+    fn new<'s>(sites: impl Iterator<Item = Option<&'s Site>> + Clone) -> Self {
+        let mut listeners =
+            sites.clone().flatten().next().map(|site| site.settings.clone()).unwrap_or_default();
+        // What is too much for every route need not be read; what may be right for one of them must be.
+        let of_routes = sites
+            .clone()
+            .flatten()
+            .flat_map(|site| &site.routes)
+            .map(|route| route.settings.content_bytes_max);
+        listeners.content_bytes_max =
+            of_routes.map(|max| max.unwrap_or(u64::MAX)).max().filter(|max| *max < u64::MAX);
+        let mut held = Self { listeners, ..Self::default() };
+        let mut seen: HashMap<String, u32> = HashMap::new();
+        let mut number = |settings: &Settings| {
+            if *settings == held.listeners {
+                return None;
+            }
+            let next = u32::try_from(held.others.len()).ok()?;
+            let number = *seen.entry(format!("{settings:?}")).or_insert(next);
+            if number == next {
+                held.others.push(settings.clone());
+            }
+            Some(number)
+        };
+        for site in sites {
+            let routes = site.map_or(&[][..], |site| &site.routes);
+            held.of_routes.push(routes.iter().map(|route| number(&route.settings)).collect());
+        }
+        held
+    }
 }
 
 impl Table {
     /// Of the sites for which `is_here` is true.
     pub(crate) fn new(config: Arc<Config>, is_here: impl Fn(&Site) -> bool) -> Self {
+        let here = config.sites.iter().map(|site| Some(site).filter(|site| is_here(site)));
+        let settings = Held::new(here);
         let (mut hosts, mut paths) = (Hosts::default(), Vec::new());
         for (number, site) in (0..).zip(&config.sites) {
             if !is_here(site) {
@@ -41,12 +88,17 @@ impl Table {
                 let _ = hosts.insert(pattern, number);
             }
         }
-        Self { config, hosts, paths }
+        Self { config, hosts, paths, settings }
     }
 
     pub(crate) fn site(&self, authority: &[u8]) -> Option<(usize, &Site)> {
         let number = self.hosts.find(authority)? as usize;
         Some((number, self.config.sites.get(number)?))
+    }
+
+    /// What exchanges are held to until there is a route.
+    pub(crate) fn listener_settings(&self) -> &Settings {
+        &self.settings.listeners
     }
 
     /// The number of the route among its site's.
@@ -60,6 +112,8 @@ pub(crate) struct Gateway {
     table: Arc<Table>,
     /// Of the configuration's upstreams those that this address needs.
     upstreams: Vec<Option<Upstream>>,
+    /// The table's, for this lane.
+    settings: Vec<Rc<Settings>>,
     gatekeeper: Option<Gatekeeper>,
 }
 
@@ -76,12 +130,13 @@ impl Gateway {
             verifier: verifier.clone(),
             memory: Memory::default(),
         });
-        Self { table, upstreams, gatekeeper }
+        let settings = table.settings.others.iter().cloned().map(Rc::new).collect();
+        Self { table, upstreams, settings, gatekeeper }
     }
 }
 
 impl Handler for Gateway {
-    async fn handle(&self, request: Request) -> Result<Response> {
+    async fn handle(&self, mut request: Request) -> Result<Response> {
         let table = &*self.table;
         let Some((number, site)) = table.site(request.head().authority()) else {
             return Err(Error::status_of(StatusCode::NOT_FOUND));
@@ -89,11 +144,16 @@ impl Handler for Gateway {
         if site.strict_paths && !is_plain(request.head().path()) {
             return finish(&site.rules, Err(Error::status_of(StatusCode::BAD_REQUEST)));
         }
-        let route = table.route(number, request.head()).and_then(|route| site.routes.get(route));
-        let Some(route) = route else {
+        let found = table.route(number, request.head());
+        let Some((of_site, route)) = found.and_then(|found| Some((found, site.routes.get(found)?))) else {
             return finish(&site.rules, Err(Error::status_of(StatusCode::NOT_FOUND)));
         };
         let rules = &route.rules;
+        if let Some(settings) = self.settings_of(number, of_site)
+            && let Err(error) = request.set_settings(settings)
+        {
+            return finish(rules, Err(error));
+        }
         if !admits(rules, request.client_ip()) {
             return finish(rules, Err(Error::status_of(StatusCode::FORBIDDEN)));
         }
@@ -114,6 +174,12 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
+    /// What a route holds its exchanges to, unless they are held to it already.
+    fn settings_of(&self, site: usize, route: usize) -> Option<&Rc<Settings>> {
+        let number = *self.table.settings.of_routes.get(site)?.get(route)?;
+        self.settings.get(number? as usize)
+    }
+
     async fn authenticate(&self, auth: &BasicAuth, request: &Request) -> Result<bool> {
         let Some(gatekeeper) = &self.gatekeeper else { return Ok(false) };
         let user = gatekeeper.user(auth, request.fields().get("authorization")).await?;

@@ -40,9 +40,7 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
         serving: Serving {
             lanes: config.lanes.unwrap_or_else(machine::cpus),
             driver: config.driver,
-            timeouts: config.timeouts.clone(),
-            limits: config.limits.clone(),
-            content_max: config.content_max,
+            exchanges: config.settings.clone(),
             connections_max: config.connections_max,
             logs: config.logs.clone(),
         },
@@ -114,7 +112,8 @@ fn verifier(config: &Config) -> Result<Option<Verifier>, Failure> {
 
 fn open(builder: Builder, door: &Door, verifier: Option<&Verifier>) -> Builder {
     let (table, clusters, verifier) = (door.table.clone(), door.clusters.clone(), verifier.cloned());
-    builder.serve(door.addresses.as_slice(), move |lane| {
+    let settings = table.listener_settings().clone();
+    builder.serve_with(door.addresses.as_slice(), settings, move |lane| {
         Ok(Gateway::new(lane, table.clone(), &clusters, verifier.as_ref()))
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     version::{COMMIT, VERSION},
 };
 use corelane_control::{About, Address, Admin, Control, Events, Setup, events::EventLog, log};
-use corelane_engine::{Builder, Driver, Engine, Event, Handle, Limits, StartError, Timeouts};
+use corelane_engine::{Builder, Driver, Engine, Event, Handle, StartError};
 use signal_hook::iterator::Signals;
 use std::{
     fmt,
@@ -45,9 +45,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct Serving {
     pub(crate) lanes: usize,
     pub(crate) driver: Driver,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limits: Limits,
-    pub(crate) content_max: Option<u64>,
+    pub(crate) exchanges: corelane_engine::Settings,
     pub(crate) connections_max: Option<usize>,
     pub(crate) logs: Logs,
 }
@@ -58,9 +56,7 @@ impl Serving {
         Self {
             lanes: args.lanes.unwrap_or_else(machine::cpus),
             driver: args.driver(),
-            timeouts: args.timeouts(),
-            limits: Limits::default(),
-            content_max: Some(args.content_max),
+            exchanges: args.exchanges(),
             connections_max: None,
             logs: args.logs(format),
         }
@@ -183,9 +179,7 @@ fn start_engine(
     let mut builder = Engine::builder()
         .lanes(serving.lanes)
         .driver(serving.driver)
-        .timeouts(serving.timeouts.clone())
-        .limits(serving.limits.clone())
-        .content_bytes_max(serving.content_max)
+        .settings(serving.exchanges.clone())
         .max_connections(serving.connections_max)
         .on_event(on_event(events.clone(), Arc::clone(cut)));
     if let Some(log) = access_log {

@@ -32,6 +32,17 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     quantity(text, &SIZE_UNITS, "a size", "64k, 1m or 1g")
 }
 
+/// A size as it would be written.
+pub(crate) fn size_text(bytes: u64) -> String {
+    match bytes {
+        0 => "0b".to_owned(),
+        bytes if bytes.is_multiple_of(1 << 30) => format!("{}g", bytes >> 30),
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{}k", bytes >> 10),
+        bytes => format!("{bytes}b"),
+    }
+}
+
 fn quantity(text: &str, units: &[(&str, u64)], what: &str, examples: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

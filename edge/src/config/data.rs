@@ -1,6 +1,7 @@
 //! A configuration that has been read: plain data in which everything is what it must be.
 
 use super::{
+    settings::Said,
     source::At,
     values::{Edits, Network, Template, User},
 };
@@ -11,19 +12,18 @@ use crate::{
     logs::Logs,
     router::{Conditions, HostPattern, PathPattern},
 };
-use corelane_engine::{Driver, Limits, StatusCode, Timeouts};
+use corelane_engine::{Driver, Settings, StatusCode};
 
 #[derive(Debug)]
 pub(crate) struct Config {
     /// None: as many as there are CPUs for the process.
     pub(crate) lanes: Option<usize>,
     pub(crate) driver: Driver,
-    pub(crate) content_max: Option<u64>,
     pub(crate) connections_max: Option<usize>,
     pub(crate) admin: Option<AdminAt>,
     pub(crate) logs: Logs,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limits: Limits,
+    /// What holds where nobody says anything else.
+    pub(crate) settings: Settings,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) sites: Vec<Site>,
 }
@@ -35,6 +35,8 @@ pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) balance: Balance,
     pub(crate) to: Vec<To>,
+    /// What it says of the requests that go there.
+    pub(crate) said: Vec<Said>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) strict_paths: bool,
     /// What holds where no route takes a request.
     pub(crate) rules: Rules,
+    /// What holds where its routes say nothing else. That of its connections is the same for all sites of an address.
+    pub(crate) settings: Settings,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -58,6 +62,8 @@ pub(crate) struct Route {
     pub(crate) action: Action,
     /// With what it has of its site.
     pub(crate) rules: Rules,
+    /// The same.
+    pub(crate) settings: Settings,
 }
 
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use super::{
     Loaded,
     data::{Action, Config, Route, Site},
 };
-use crate::{gateway::Table, router::is_plain};
-use corelane_engine::{Method, RequestHead, Timeouts};
+use crate::{gateway::Table, router::is_plain, units};
+use corelane_engine::{Method, RequestHead, Settings, Timeouts};
 use std::{fmt::Write, sync::Arc};
 
 /// Every value that holds, one on a line, with where it was set.
@@ -163,15 +163,39 @@ fn action(config: &Config, route: &Route) -> Vec<String> {
                 let to: Vec<String> = upstream.to.iter().map(ToString::to_string).collect();
                 let balance = &upstream.balance;
                 all.push(format!("forward to {} ({balance} of {})", upstream.name, to.join(", ")));
-                let Timeouts { connect, upstream_head, between_bytes, request, .. } = &config.timeouts;
-                let request = request.map_or("no limit".to_owned(), |request| format!("at most {request:?}"));
-                all.push(format!(
-                    "wait {connect:?} to connect, {upstream_head:?} for the head, {between_bytes:?} between bytes, {request} in all"
-                ));
+                all.extend(held_to(&route.settings));
             }
         }
         Action::Redirect { status, .. } => all.push(format!("redirect with {}", status.as_u16())),
         Action::Respond { status, .. } => all.push(format!("answer with {}", status.as_u16())),
     }
     all
+}
+
+/// Times, sizes and retries, whoever said them.
+fn held_to(settings: &Settings) -> [String; 3] {
+    let Timeouts { connect, upstream_head, between_bytes, request, .. } = &settings.timeouts;
+    let request = request.map_or("no limit".to_owned(), |request| format!("at most {request:?}"));
+    let retry = &settings.retry;
+    let mut tried = match retry.attempts_max {
+        0 | 1 => "try once".to_owned(),
+        attempts => format!("try at most {attempts} times"),
+    };
+    for (is_so, when) in
+        [(retry.on_status_or_timeout, "after a timeout"), (retry.on_fresh_connection, "after a failure")]
+    {
+        if is_so && retry.attempts_max > 1 {
+            write!(tried, ", also {when}").expect("a string takes everything");
+        }
+    }
+    [
+        format!(
+            "wait {connect:?} to connect, {upstream_head:?} for the head, {between_bytes:?} between bytes, {request} in all"
+        ),
+        tried,
+        match settings.content_bytes_max {
+            Some(max) => format!("take at most {} of content", units::size_text(max)),
+            None => "take any amount of content".to_owned(),
+        },
+    ]
 }

@@ -4,6 +4,7 @@
 mod general;
 mod limits;
 mod log;
+mod retry;
 mod route;
 mod site;
 mod times;
@@ -23,7 +24,7 @@ pub(crate) struct Section {
 }
 
 /// A key of a table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
@@ -39,12 +40,14 @@ pub(crate) enum Default {
     Is(&'static str),
     /// In words, because no value says it.
     Words(&'static str),
+    /// What holds around the table.
+    Around,
     /// The key must be there.
     Required,
 }
 
 /// What may stand behind the `=`.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Text(Form),
     /// One string, or a list of them.
@@ -122,6 +125,11 @@ const fn choice(built: &'static [&'static str]) -> Kind {
     Kind::Choice { built, not_built: &[], open: None }
 }
 
+/// The same key where it holds for a part of the whole.
+const fn around(key: Key) -> Key {
+    Key { default: Default::Around, ..key }
+}
+
 const NOTHING: Default = Default::Words("none");
 
 impl Key {
@@ -180,6 +188,15 @@ impl Kind {
             | Self::Named { section, .. } => Some(section),
             _ => None,
         }
+    }
+}
+
+/// Whether a default stands there without quotes.
+pub(crate) fn is_bare(key: &Key, default: &str) -> bool {
+    match key.kind {
+        Kind::Count { .. } => default.parse::<u64>().is_ok(),
+        Kind::Flag => true,
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     errors::Errors,
     keys::{self, Default, Form, Key, Kind, Section, Time},
     source::{At, Files},
-    tree::{Entry, Node, Table, Value},
+    tree::{self, Entry, Node, Table},
 };
 use crate::{
     units,
@@ -27,6 +27,14 @@ pub(crate) struct Note {
     pub(crate) text: String,
     /// None: a default.
     pub(crate) origin: Option<At>,
+}
+
+/// What stands behind a key that is a duration, a size, a number or a flag; `None` for `"none"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value {
+    Time(Option<Duration>),
+    Number(Option<u64>),
+    Flag(bool),
 }
 
 /// Names with their values.
@@ -59,6 +67,11 @@ impl<'t> Scope<'t> {
     /// Where a key stands, if it does.
     pub(crate) fn place(&self, name: &str) -> Option<At> {
         self.table?.entry(name).map(|entry| entry.at)
+    }
+
+    /// Whether such a key may stand in the table at all.
+    pub(crate) fn has_key(&self, name: &str) -> bool {
+        self.section.key(name).is_some_and(Key::is_built)
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -106,7 +119,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => Vec::new(),
             },
-            Some((node, Value::List(nodes))) => {
+            Some((node, tree::Value::List(nodes))) => {
                 if nodes.is_empty() {
                     self.errors
                         .add(node.at, format!("`{path}` is an empty list; leave it out, or name something"));
@@ -124,7 +137,7 @@ impl<'a> Reader<'a> {
         node: &Node,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Located<T>> {
-        let Value::Text(text) = &node.value else {
+        let tree::Value::Text(text) = &node.value else {
             self.mismatch(path, key, node);
             return None;
         };
@@ -172,36 +185,45 @@ impl<'a> Reader<'a> {
         found.map(|found| found.value)
     }
 
-    /// A duration; zero if it cannot be read, which has been said.
-    pub(crate) fn time(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Duration {
-        self.time_or_none(scope, name).unwrap_or_default()
+    /// What stands behind a key, whatever its kind; the default if there is one.
+    pub(crate) fn value(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<Located<Value>> {
+        let at = scope.place(name).unwrap_or(scope.at);
+        let value = match scope.section.key(name)?.kind {
+            Kind::Time(_) => Value::Time(self.time(scope, name)?),
+            Kind::Size { .. } => Value::Number(self.size(scope, name)?),
+            Kind::Count { .. } => Value::Number(Some(self.count(scope, name)?)),
+            Kind::Flag => Value::Flag(self.flag(scope, name)?),
+            _ => return None,
+        };
+        Some(Located { at, value })
     }
 
-    pub(crate) fn time_or_none(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<Duration> {
+    /// A duration; `Some(None)` for `"none"`.
+    pub(crate) fn time(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<Option<Duration>> {
         let key = scope.section.key(name)?;
         let Kind::Time(kind) = key.kind else { return None };
-        self.text(scope, name, |text| match kind {
+        let time = self.text(scope, name, |text| match kind {
             Time::OrNone if text == "none" => Ok(None),
             Time::Any => units::duration(text).map(Some),
             Time::AboveZero | Time::OrNone => units::positive_duration(text).map(Some),
-        })?
-        .value
+        });
+        time.map(|time| time.value)
     }
 
-    /// A size; `None` for `"none"`, and if it cannot be read, which has been said.
-    pub(crate) fn size(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<u64> {
+    /// A size; `Some(None)` for `"none"`.
+    pub(crate) fn size(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<Option<u64>> {
         let key = scope.section.key(name)?;
         let Kind::Size { min, max, none } = key.kind else { return None };
-        self.text(scope, name, |text| {
+        let size = self.text(scope, name, |text| {
             if none && text == "none" {
                 return Ok(None);
             }
             match units::size(text)? {
                 size if (min..=max).contains(&size) => Ok(Some(size)),
-                _ => Err(format!("expected {} to {}", size_text(min), size_text(max))),
+                _ => Err(format!("expected {} to {}", units::size_text(min), units::size_text(max))),
             }
-        })?
-        .value
+        });
+        size.map(|size| size.value)
     }
 
     /// A number; `None` if there is neither one nor a default, and for the word that may stand in its place.
@@ -214,7 +236,7 @@ impl<'a> Reader<'a> {
         };
         let path = scope.path_of(name);
         match &entry.node.value {
-            Value::Integer(number) => match u64::try_from(*number) {
+            tree::Value::Integer(number) => match u64::try_from(*number) {
                 Ok(number) if (min..=max).contains(&number) => Some(number),
                 _ => {
                     let expected = key.kind.expected();
@@ -222,7 +244,7 @@ impl<'a> Reader<'a> {
                     None
                 }
             },
-            Value::Text(text) if word == Some(text.as_str()) => None,
+            tree::Value::Text(text) if word == Some(text.as_str()) => None,
             _ => {
                 self.mismatch(&path, key, &entry.node);
                 None
@@ -232,9 +254,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn flag(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<bool> {
         let (key, entry) = self.ask(scope, name);
-        let entry = entry?;
+        let Some(entry) = entry else {
+            let Default::Is(text) = key.default else { return None };
+            return text.parse().ok();
+        };
         match entry.node.value {
-            Value::Flag(flag) => Some(flag),
+            tree::Value::Flag(flag) => Some(flag),
             _ => {
                 self.mismatch(&scope.path_of(name), key, &entry.node);
                 None
@@ -246,21 +271,21 @@ impl<'a> Reader<'a> {
         let (key, entry) = self.ask(scope, name);
         let Some(entry) = entry else { return Vec::new() };
         let path = scope.path_of(name);
-        let Value::Table(table) = &entry.node.value else {
+        let tree::Value::Table(table) = &entry.node.value else {
             self.mismatch(&path, key, &entry.node);
             return Vec::new();
         };
         let pair = |entry: &Entry| {
             let path = format!("{path}.{}", entry.key);
             let nodes = match &entry.node.value {
-                Value::List(nodes) => nodes.as_slice(),
+                tree::Value::List(nodes) => nodes.as_slice(),
                 _ => std::slice::from_ref(&entry.node),
             };
             let mut values = Vec::new();
             for node in nodes {
                 match &node.value {
-                    Value::Text(text) => values.push(Located { at: node.at, value: text.clone() }),
-                    Value::Broken => {}
+                    tree::Value::Text(text) => values.push(Located { at: node.at, value: text.clone() }),
+                    tree::Value::Broken => {}
                     other => {
                         let is = other.type_name();
                         self.errors
@@ -293,7 +318,7 @@ impl<'a> Reader<'a> {
         let (key, entry) = self.ask(scope, name);
         let (Some(section), Some(entry)) = (key.kind.section(), entry) else { return Vec::new() };
         let path = scope.path_of(name);
-        let Value::List(nodes) = &entry.node.value else {
+        let tree::Value::List(nodes) = &entry.node.value else {
             self.mismatch(&path, key, &entry.node);
             return Vec::new();
         };
@@ -314,7 +339,7 @@ impl<'a> Reader<'a> {
         let (key, entry) = self.ask(scope, name);
         let (Some(section), Some(entry)) = (key.kind.section(), entry) else { return Vec::new() };
         let path = scope.path_of(name);
-        let Value::Table(table) = &entry.node.value else {
+        let tree::Value::Table(table) = &entry.node.value else {
             self.mismatch(&path, key, &entry.node);
             return Vec::new();
         };
@@ -331,7 +356,7 @@ impl<'a> Reader<'a> {
         let (Some(section), Some(entry)) = (key.kind.section(), entry) else { return Vec::new() };
         let path = scope.path_of(name);
         let nodes = match &entry.node.value {
-            Value::List(nodes) => nodes.as_slice(),
+            tree::Value::List(nodes) => nodes.as_slice(),
             _ => std::slice::from_ref(&entry.node),
         };
         if nodes.is_empty() {
@@ -341,10 +366,10 @@ impl<'a> Reader<'a> {
         let mut endpoints = Vec::new();
         for (i, node) in nodes.iter().enumerate() {
             match &node.value {
-                Value::Text(text) => {
+                tree::Value::Text(text) => {
                     endpoints.push(Endpoint::Address(Located { at: node.at, value: text.as_str() }))
                 }
-                Value::Table(table) => {
+                tree::Value::Table(table) => {
                     let path = format!("{path}[{}]", i + 1);
                     endpoints.push(Endpoint::Table(Scope::new(section, Some(table), node.at, path)));
                 }
@@ -370,8 +395,8 @@ impl<'a> Reader<'a> {
 
     fn scope<'t>(&mut self, section: &'static Section, node: &'t Node, path: String) -> Option<Scope<'t>> {
         match &node.value {
-            Value::Table(table) => Some(Scope::new(section, Some(table), node.at, path)),
-            Value::Broken => None,
+            tree::Value::Table(table) => Some(Scope::new(section, Some(table), node.at, path)),
+            tree::Value::Broken => None,
             other => {
                 let expected = keys::a_table(section);
                 self.errors.add(node.at, format!("`{path}` is {}; expected {expected}", other.type_name()));
@@ -402,22 +427,18 @@ impl<'a> Reader<'a> {
         }
         let text = match (entry, key.default) {
             (Some(entry), _) => written(&entry.node.value, key),
-            (None, Default::Is(text))
-                if matches!(key.kind, Kind::Count { .. } | Kind::Flag) && text.parse::<u64>().is_ok() =>
-            {
-                text.to_owned()
-            }
+            (None, Default::Is(text)) if keys::is_bare(key, text) => text.to_owned(),
             (None, Default::Is(text)) => format!("{text:?}"),
             (None, Default::Words(words)) => format!("({words})"),
-            (None, Default::Required) => return,
+            (None, Default::Required | Default::Around) => return,
         };
         self.notes.push(Note { path, text, origin: entry.map(|entry| entry.at) });
     }
 
     fn mismatch(&mut self, path: &str, key: &Key, node: &Node) {
         let says = match &node.value {
-            Value::Broken => return,
-            Value::Integer(number) if matches!(key.kind, Kind::Time(_) | Kind::Size { .. }) => {
+            tree::Value::Broken => return,
+            tree::Value::Integer(number) if matches!(key.kind, Kind::Time(_) | Kind::Size { .. }) => {
                 format!("`{path}` is {number} without a unit; expected {}", key.kind.expected())
             }
             other => format!("`{path}` is {}; expected {}", other.type_name(), key.kind.expected()),
@@ -461,29 +482,19 @@ fn shown(text: &str, key: &Key) -> String {
 }
 
 /// A value as TOML, on one line.
-fn written(value: &Value, key: &Key) -> String {
+fn written(value: &tree::Value, key: &Key) -> String {
     let list =
         |nodes: &[Node]| nodes.iter().map(|node| written(&node.value, key)).collect::<Vec<_>>().join(", ");
     match value {
-        Value::Text(_) if is_secret(key) => "(hidden)".to_owned(),
-        Value::Text(text) => format!("{text:?}"),
-        Value::Integer(number) => number.to_string(),
-        Value::Flag(flag) => flag.to_string(),
-        Value::List(nodes) => format!("[{}]", list(nodes)),
-        Value::Table(table) => {
+        tree::Value::Text(_) if is_secret(key) => "(hidden)".to_owned(),
+        tree::Value::Text(text) => format!("{text:?}"),
+        tree::Value::Integer(number) => number.to_string(),
+        tree::Value::Flag(flag) => flag.to_string(),
+        tree::Value::List(nodes) => format!("[{}]", list(nodes)),
+        tree::Value::Table(table) => {
             let pair = |entry: &Entry| format!("{} = {}", entry.key, written(&entry.node.value, key));
             format!("{{ {} }}", table.entries.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
-        Value::Float | Value::Date | Value::Broken => "(wrong)".to_owned(),
-    }
-}
-
-fn size_text(bytes: u64) -> String {
-    match bytes {
-        0 => "0b".to_owned(),
-        bytes if bytes.is_multiple_of(1 << 30) => format!("{}g", bytes >> 30),
-        bytes if bytes.is_multiple_of(1 << 20) => format!("{}m", bytes >> 20),
-        bytes if bytes.is_multiple_of(1 << 10) => format!("{}k", bytes >> 10),
-        bytes => format!("{bytes}b"),
+        tree::Value::Float | tree::Value::Date | tree::Value::Broken => "(wrong)".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The reference in the documentation, from the table.
 
-use super::keys::{Default, Key, Kind, Section, Time, sections};
+use super::keys::{Default, Key, Kind, Section, Time, is_bare, sections};
 use std::fmt::Write;
 
 /// Markdown: a heading and a table for each section.
@@ -61,11 +61,10 @@ fn value(key: &Key) -> String {
 
 fn default(key: &Key) -> String {
     match key.default {
-        Default::Is(text) if matches!(key.kind, Kind::Count { .. }) && text.parse::<u64>().is_ok() => {
-            format!("`{text}`")
-        }
+        Default::Is(text) if is_bare(key, text) => format!("`{text}`"),
         Default::Is(text) => format!("`\"{text}\"`"),
         Default::Words(words) => words.to_owned(),
+        Default::Around => "what holds around it".to_owned(),
         Default::Required => "required".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON Schema of a configuration, from the table.
 
-use super::keys::{Default, Form, Key, Kind, Section, TOP, Time};
+use super::keys::{Default, Form, Key, Kind, Section, TOP, Time, is_bare};
 use serde_json::{Map, Value, json};
 
 /// The schema, as text.
@@ -33,10 +33,9 @@ fn described(key: &Key) -> Value {
     schema["description"] = json!(key.help);
     if let Default::Is(default) = key.default {
         schema["default"] = match key.kind {
-            Kind::Count { .. } => {
-                default.parse::<u64>().map_or_else(|_| json!(default), |number| json!(number))
-            }
-            _ => json!(default),
+            _ if !is_bare(key, default) => json!(default),
+            Kind::Flag => json!(default == "true"),
+            _ => json!(default.parse::<u64>().unwrap_or_default()),
         };
     }
     schema

@@ -6,7 +6,7 @@ use std::{fmt, io::Read, path::Path};
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A place in one of the [`Files`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
     file: u32,
     offset: u32,

@@ -89,9 +89,10 @@ fn the_defaults_are_the_engines() {
     let table = super::tree::parse(file, &files, &|_| None, &mut errors);
     let config = read::read(&mut Reader::new(&files, &mut errors), &table);
     assert!(errors.is_empty(), "{}", errors.list(&files).1);
-    assert_eq!(config.timeouts, corelane_engine::Timeouts::default());
-    assert_eq!(config.limits, corelane_engine::Limits::default());
-    assert_eq!((config.lanes, config.content_max, config.connections_max), (Some(1), Some(1 << 30), None));
+    let mut settings = corelane_engine::Settings::default();
+    settings.content_bytes_max = Some(1 << 30);
+    assert_eq!(config.settings, settings);
+    assert_eq!((config.lanes, config.connections_max), (Some(1), None));
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }
 

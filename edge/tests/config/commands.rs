@@ -65,7 +65,9 @@ fn b_71_explain_says_who_wins_and_who_loses() {
         format!("site      example.com, *.example.com  # {}", place("[[site]]\nhost")),
         "does      401 for clients that are not users of \"restricted\"".to_owned(),
         "does      forward to 10.0.0.3:9000 (least-request of 10.0.0.3:9000)".to_owned(),
-        "does      wait 2s to connect, 30s for the head, 30s between bytes, at most 300s in all".to_owned(),
+        "does      wait 500ms to connect, 10s for the head, 10s between bytes, no limit in all".to_owned(),
+        "does      try once".to_owned(),
+        "does      take any amount of content".to_owned(),
         format!("lost      /  # {}: another path", place("[[site.route]]\npath = \"/\"\n")),
         format!(
             "lost      any path  # {}: less specific, or later in the file",

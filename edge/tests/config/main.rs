@@ -6,4 +6,6 @@ mod process;
 
 mod commands;
 mod corpus;
+mod served;
 mod serving;
+mod settings;

@@ -1,52 +1,14 @@
 //! `corelane run`: what each word of a configuration does to a request.
 
-use crate::process::{
-    client::{Answer, exchange, get_unix},
-    corelane::{Corelane, Dir, lines_of, run},
-    origin::{CONTENT, Origin},
+use crate::{
+    process::{
+        client::{exchange, get_unix},
+        corelane::{Corelane, Dir, lines_of, run},
+        origin::{CONTENT, Origin},
+    },
+    served::{BEFORE, is, serve},
 };
 use std::{fs, net::TcpListener};
-
-/// No access log.
-const BEFORE: &str = "log.access = \"off\"\n";
-
-/// A running corelane with a configuration of its own.
-struct Served {
-    corelane: Corelane,
-    _dir: Dir,
-}
-
-/// Serves a file in which `LISTEN` is any free port and `ORIGIN` is the origin.
-fn serve(name: &str, origin: Option<&Origin>, text: &str) -> Served {
-    let dir = Dir::new(name);
-    let path = dir.path("corelane.toml");
-    let origin = origin.map_or(String::new(), |origin| origin.address.to_string());
-    let text = text.replace("ORIGIN", &origin).replace("LISTEN", "127.0.0.1:0");
-    fs::write(&path, format!("{BEFORE}{text}")).expect("a directory of its own");
-    let corelane = Corelane::start(&["run", "-c", path.to_str().expect("an ASCII path")]);
-    Served { corelane, _dir: dir }
-}
-
-impl Served {
-    /// A request of these lines; the connection is closed after it.
-    fn ask(&self, lines: &[&str]) -> Answer {
-        let request = format!("{}\r\nConnection: close\r\n\r\n", lines.join("\r\n"));
-        exchange(self.corelane.address, request.as_bytes())
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask(&[&format!("GET {path} HTTP/1.1"), "Host: example.com"])
-    }
-
-    fn get_from(&self, host: &str, path: &str) -> Answer {
-        self.ask(&[&format!("GET {path} HTTP/1.1"), &format!("Host: {host}")])
-    }
-}
-
-#[track_caller]
-fn is(answer: &Answer, status: u16, content: &str) {
-    assert_eq!((answer.status, answer.content.as_str()), (status, content), "{answer:?}");
-}
 
 #[test]
 fn b_06_a_site_may_listen_on_a_unix_socket_and_a_route_lead_to_one() {
@@ -396,5 +358,5 @@ fn the_log_of_the_process_goes_where_the_file_says() {
     )
     .unwrap();
     let _corelane = Corelane::spawn(&["run", "-c", path.to_str().unwrap()]);
-    assert!(lines_of(&log, 1).iter().any(|line| line.contains("INFO corelane: listening on")));
+    assert!(lines_of(&log, 2).iter().any(|line| line.contains("INFO corelane: listening on")));
 }

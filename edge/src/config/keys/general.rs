@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Kind, NOTHING, Section, choice, form, key, limits, log, site, times, upstream,
+    Kind, NOTHING, Section, choice, form, key, limits, log, retry, site, times, upstream,
 };
 
 pub(crate) static TOP: Section = Section {
@@ -22,12 +22,7 @@ pub(crate) static TOP: Section = Section {
             Is("auto"),
             "The event loop: io_uring where the kernel grants it, or one of the two.",
         ),
-        key(
-            "content_max",
-            Kind::Size { min: 0, max: 1 << 50, none: true },
-            Is("1g"),
-            "The most content that a request may have; more is answered with 413.",
-        ),
+        limits::CONTENT_MAX,
         key(
             "include",
             Kind::OneOrTexts(form("a path or a pattern, beside this file", "conf.d/*.toml")),
@@ -43,6 +38,7 @@ pub(crate) static TOP: Section = Section {
         ),
         key("timeouts", Kind::Table(&times::TIMEOUTS), NOTHING, "How long things may take."),
         key("limits", Kind::Table(&limits::LIMITS), NOTHING, "How large things may be."),
+        key("retry", Kind::Table(&retry::RETRY), NOTHING, "When an attempt is followed by another."),
         key("site", Kind::Tables(&site::SITE), Required, "What is served."),
         key(
             "upstream",

@@ -1,51 +1,72 @@
-//! How large things may be.
+//! How large things may be: for the process, for the requests of a site, for the responses of an upstream or to a
+//! route.
 
 use super::{
     Default::{Is, Words},
-    Key, Kind, NOTHING, Section, count, key,
+    Key, Kind, NOTHING, Section, around, count, key,
 };
 
 const fn size(name: &'static str, max: u64, default: &'static str, help: &'static str) -> Key {
     key(name, Kind::Size { min: 1, max, none: false }, Is(default), help)
 }
 
-const fn fields(name: &'static str, max: u64, default: &'static str, help: &'static str) -> Key {
-    key(name, count(1, max), Is(default), help)
+const fn fields(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    key(name, count(1, 1024), Is(default), help)
 }
+
+/// The most content of a request; at the top level, at a site, at a route.
+pub(super) const CONTENT_MAX: Key = key(
+    "content_max",
+    Kind::Size { min: 0, max: 1 << 50, none: true },
+    Is("1g"),
+    "The most content that a request may have; more is answered with 413.",
+);
+
+const CONNECTIONS_MAX: Key = key(
+    "connections_max",
+    count(1, 1 << 24),
+    Words("what the limit on descriptors allows, at two for each, less 128"),
+    "Client connections of all lanes; those beyond wait in the kernel's queue.",
+);
+const REQUEST_LINE: Key = size("request_line_max", 64 << 10, "8k", "Request line; then 414.");
+const METHOD: Key = size("method_max", 256, "32b", "Method; then 400.");
+const REQUEST_HEAD: Key = size("request_head_max", 64 << 10, "32k", "Head of a request; then 431.");
+const REQUEST_FIELDS: Key = fields("request_fields_max", "128", "Fields in it; then 431.");
+const RESPONSE_HEAD: Key = size("response_head_max", 64 << 10, "64k", "Head of a response; then 502.");
+const RESPONSE_FIELDS: Key = fields("response_fields_max", "256", "Fields in it; then 502.");
+const TRAILER: Key = size("trailer_max", 64 << 10, "4k", "Trailer section; then 431.");
+const TRAILER_FIELDS: Key = fields("trailer_fields_max", "16", "Fields in it.");
+const CHUNK_EXTENSION: Key =
+    size("chunk_extension_max", 64 << 10, "1k", "Chunk extensions of one message: so much, ...");
+const CHUNK_EXTENSION_PER_CHUNK: Key =
+    size("chunk_extension_per_chunk_max", 1 << 10, "16b", "... and so much more for each chunk.");
+const INTERIM: Key =
+    fields("interim_responses_max", "16", "Interim (1xx) responses before the final one; then 502.");
+const EMPTY_LINES: Key = key(
+    "leading_empty_lines_max",
+    count(0, 16),
+    Is("2"),
+    "Empty lines before a request line that are overlooked.",
+);
 
 pub(crate) static LIMITS: Section = Section {
     name: "[limits]",
     help: "How large things may be. Each is checked before anything is allocated for it.",
     example: "{ request_head_max = \"32k\" }",
     keys: &[
-        key(
-            "connections_max",
-            count(1, 1 << 24),
-            Words("what the limit on descriptors allows, at two for each, less 128"),
-            "Client connections of all lanes; those beyond wait in the kernel's queue.",
-        ),
-        size("request_line_max", 64 << 10, "8k", "Request line; then 414."),
-        size("method_max", 256, "32b", "Method; then 400."),
-        size("request_head_max", 64 << 10, "32k", "Head of a request; then 431."),
-        fields("request_fields_max", 1024, "128", "Fields in it; then 431."),
-        size("response_head_max", 64 << 10, "64k", "Head of a response; then 502."),
-        fields("response_fields_max", 1024, "256", "Fields in it; then 502."),
-        size("trailer_max", 64 << 10, "4k", "Trailer section; then 431."),
-        fields("trailer_fields_max", 1024, "16", "Fields in it."),
-        size("chunk_extension_max", 64 << 10, "1k", "Chunk extensions of one message: so much, ..."),
-        size("chunk_extension_per_chunk_max", 1 << 10, "16b", "... and so much more for each chunk."),
-        fields(
-            "interim_responses_max",
-            1024,
-            "16",
-            "Interim (1xx) responses before the final one; then 502.",
-        ),
-        key(
-            "leading_empty_lines_max",
-            count(0, 16),
-            Is("2"),
-            "Empty lines before a request line that are overlooked.",
-        ),
+        CONNECTIONS_MAX,
+        REQUEST_LINE,
+        METHOD,
+        REQUEST_HEAD,
+        REQUEST_FIELDS,
+        RESPONSE_HEAD,
+        RESPONSE_FIELDS,
+        TRAILER,
+        TRAILER_FIELDS,
+        CHUNK_EXTENSION,
+        CHUNK_EXTENSION_PER_CHUNK,
+        INTERIM,
+        EMPTY_LINES,
         key(
             "connections_per_source_max",
             Kind::NotBuilt("limit connections in the firewall until then"),
@@ -53,4 +74,32 @@ pub(crate) static LIMITS: Section = Section {
             "Client connections from one address.",
         ),
     ],
+};
+
+pub(crate) static OF_SITE: Section = Section {
+    name: "limits of a site",
+    help: "In the place of those at the top level. All but those of responses are an address's: sites that share one \
+           say the same, because a request has no host before its head has been read.",
+    example: "{ request_head_max = \"32k\" }",
+    keys: &[
+        around(REQUEST_LINE),
+        around(METHOD),
+        around(REQUEST_HEAD),
+        around(REQUEST_FIELDS),
+        around(RESPONSE_HEAD),
+        around(RESPONSE_FIELDS),
+        around(TRAILER),
+        around(TRAILER_FIELDS),
+        around(CHUNK_EXTENSION),
+        around(CHUNK_EXTENSION_PER_CHUNK),
+        around(INTERIM),
+        around(EMPTY_LINES),
+    ],
+};
+
+pub(crate) static OF_RESPONSES: Section = Section {
+    name: "limits of a route or an upstream",
+    help: "Of its responses, in the place of those around it.",
+    example: "{ response_head_max = \"32k\" }",
+    keys: &[around(RESPONSE_HEAD), around(RESPONSE_FIELDS), around(INTERIM)],
 };

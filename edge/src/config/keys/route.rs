@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Form, Kind, NOTHING, Section, count, form, key, site, upstream,
+    Form, Kind, NOTHING, Section, around, count, form, key, limits, retry, site, times, upstream,
 };
 
 pub(super) const NO_CHECK: &str = "an endpoint that fails is avoided for a second until then";
@@ -63,21 +63,13 @@ pub(crate) static ROUTE: Section = Section {
         key("request", Kind::Table(&site::EDITS), NOTHING, "Changes after the site's, to the upstream."),
         key("response", Kind::Table(&site::EDITS), NOTHING, "Changes after the site's, to the client."),
         key("error_page", site::PAGES, NOTHING, "Pages before the site's."),
+        key("timeouts", Kind::Table(&times::OF_ROUTE), NOTHING, "How long its requests may take."),
+        key("limits", Kind::Table(&limits::OF_RESPONSES), NOTHING, "How large its responses' heads may be."),
+        key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
+        around(limits::CONTENT_MAX),
         key("check", Kind::NotBuilt(NO_CHECK), NOTHING, "Health checks."),
         key("rate_limit", Kind::NotBuilt(NO_RATE_LIMIT), NOTHING, "Requests per time."),
         key("cache", Kind::NotBuilt("responses are not stored until then"), NOTHING, "Stored responses."),
-        key(
-            "retry",
-            Kind::NotBuilt("the built-in rules hold until then"),
-            NOTHING,
-            "When an attempt is followed by another.",
-        ),
-        key(
-            "timeouts",
-            Kind::NotBuilt("[timeouts] at the top level holds until then"),
-            NOTHING,
-            "Times of its own.",
-        ),
         key("mirror", Kind::NotBuilt("nothing is copied until then"), NOTHING, "Copies of requests."),
     ],
 };

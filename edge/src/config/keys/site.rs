@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Form, Kind, NOTHING, Section, form, key, route,
+    Form, Kind, NOTHING, Section, around, form, key, limits, retry, route, times,
 };
 
 pub(super) const ALLOW: Kind = Kind::OneOrTexts(form("an address or a network", "10.0.0.0/8"));
@@ -38,6 +38,10 @@ pub(crate) static SITE: Section = Section {
         key("request", Kind::Table(&EDITS), NOTHING, "What is changed on the way to the upstream."),
         key("response", Kind::Table(&EDITS), NOTHING, "What is changed on the way to the client."),
         key("error_page", PAGES, NOTHING, "What clients see in the place of an error."),
+        key("timeouts", Kind::Table(&times::OF_SITE), NOTHING, "How long its requests may take."),
+        key("limits", Kind::Table(&limits::OF_SITE), NOTHING, "How large its messages may be."),
+        key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
+        around(limits::CONTENT_MAX),
         key(
             "tls",
             Kind::NotBuilt("put a TLS terminator in front of it until then"),

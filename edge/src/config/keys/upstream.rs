@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required},
-    Kind, NOTHING, Section, count, form, key, route,
+    Kind, NOTHING, Section, count, form, key, limits, retry, route, times,
 };
 
 pub(super) const TO: Kind = Kind::Endpoints(&ENDPOINT);
@@ -19,6 +19,14 @@ pub(crate) static UPSTREAM: Section = Section {
     keys: &[
         key("to", TO, Required, "The endpoints; a name with several addresses is that many endpoints."),
         key("balance", BALANCE, Is("round-robin"), "How one of them is chosen."),
+        key("timeouts", Kind::Table(&times::OF_UPSTREAM), NOTHING, "How long they may take."),
+        key(
+            "limits",
+            Kind::Table(&limits::OF_RESPONSES),
+            NOTHING,
+            "How large their responses' heads may be.",
+        ),
+        key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
         key("check", Kind::NotBuilt(route::NO_CHECK), NOTHING, "Health checks."),
         key(
             "tls",

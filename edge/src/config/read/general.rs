@@ -8,12 +8,13 @@ use crate::{
     config::{
         data::Upstream,
         reader::{Choice, Endpoint, Located},
+        settings,
     },
     logs::{self, AccessLogTo, Logs},
     words::quote,
 };
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Limits, Timeouts};
+use corelane_engine::{Driver, Settings};
 
 pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
     match reader.choice(top, "driver") {
@@ -56,57 +57,19 @@ pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {
     Logs { access, format, errors, least }
 }
 
-pub(super) fn timeouts(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Timeouts {
-    let mut scope = reader.table_or_defaults(top, "timeouts");
-    let mut timeouts = Timeouts::default();
-    timeouts.connect = reader.time(&mut scope, "connect");
-    timeouts.client_head = reader.time(&mut scope, "client_head");
-    timeouts.upstream_head = reader.time(&mut scope, "upstream_head");
-    timeouts.between_bytes = reader.time(&mut scope, "between_bytes");
-    timeouts.request = reader.time_or_none(&mut scope, "request");
-    timeouts.client_idle = reader.time(&mut scope, "client_idle");
-    timeouts.upstream_idle = reader.time(&mut scope, "upstream_idle");
-    timeouts.tunnel_idle = reader.time(&mut scope, "tunnel_idle");
-    timeouts.expect = reader.time(&mut scope, "expect");
-    timeouts.content_rate_min = reader.size(&mut scope, "content_rate_min").unwrap_or_default();
-    timeouts.content_rate_grace = reader.time(&mut scope, "content_rate_grace");
-    timeouts.linger = reader.time(&mut scope, "linger");
-    timeouts.linger_bytes_max = reader.size(&mut scope, "linger_max").unwrap_or_default();
-    timeouts.drain_grace = reader.time(&mut scope, "drain_grace");
-    reader.finish(scope);
-    timeouts
-}
-
-/// And the most connections, which are the engine's and not the codec's.
-pub(super) fn limits(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Limits, Option<usize>) {
-    let mut scope = reader.table_or_defaults(top, "limits");
-    let connections = reader.count(&mut scope, "connections_max").map(number);
-    let mut limits = Limits::default();
-    limits.request_line_bytes_max = bytes(reader, &mut scope, "request_line_max");
-    limits.method_bytes_max = bytes(reader, &mut scope, "method_max");
-    limits.request_head_bytes_max = bytes(reader, &mut scope, "request_head_max");
-    limits.request_fields_max = fields(reader, &mut scope, "request_fields_max");
-    limits.response_head_bytes_max = bytes(reader, &mut scope, "response_head_max");
-    limits.response_fields_max = fields(reader, &mut scope, "response_fields_max");
-    limits.trailer_bytes_max = bytes(reader, &mut scope, "trailer_max");
-    limits.trailer_fields_max = fields(reader, &mut scope, "trailer_fields_max");
-    limits.chunk_extension_bytes_max = reader.size(&mut scope, "chunk_extension_max").unwrap_or_default();
-    limits.chunk_extension_bytes_per_chunk =
-        reader.size(&mut scope, "chunk_extension_per_chunk_max").unwrap_or_default();
-    limits.interim_responses_max =
-        number(reader.count(&mut scope, "interim_responses_max").unwrap_or_default());
-    limits.leading_empty_lines_max =
-        number(reader.count(&mut scope, "leading_empty_lines_max").unwrap_or_default());
-    reader.finish(scope);
-    (limits, connections)
-}
-
-fn bytes(reader: &mut Reader<'_>, scope: &mut Scope<'_>, name: &'static str) -> usize {
-    number(reader.size(scope, name).unwrap_or_default())
-}
-
-fn fields(reader: &mut Reader<'_>, scope: &mut Scope<'_>, name: &'static str) -> usize {
-    number(reader.count(scope, name).unwrap_or_default())
+/// What holds where nobody says anything else, and the most connections, which are nobody else's.
+pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Settings, Option<usize>) {
+    let mut all = settings::keys(reader, top, "");
+    let mut connections_max = None;
+    for table in settings::TABLES {
+        let mut below = reader.table_or_defaults(top, table);
+        all.extend(settings::keys(reader, &mut below, table));
+        if table == "limits" {
+            connections_max = reader.count(&mut below, "connections_max").map(number);
+        }
+        reader.finish(below);
+    }
+    (settings::within(&Settings::default(), &[&all]), connections_max)
 }
 
 /// The table's range is far below any overflow.
@@ -122,8 +85,9 @@ pub(super) fn upstreams(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<Ups
         }
         let to = endpoints(reader, &mut scope);
         let balance = balance(reader, &mut scope);
+        let said = settings::said(reader, &mut scope);
         reader.finish(scope);
-        Upstream { name: name.value, balance, to }
+        Upstream { name: name.value, balance, to, said }
     };
     named.into_iter().map(one).collect()
 }

@@ -5,13 +5,14 @@ use crate::{
     config::{
         data::{Action, Forward, Route, Rules},
         reader::Located,
+        settings,
         source::At,
         values::{self, Template},
     },
     router::{Conditions, Expect, PathPattern},
     words::{nearest, quote},
 };
-use corelane_engine::StatusCode;
+use corelane_engine::{Settings, StatusCode};
 use std::collections::HashMap;
 
 /// Keys of which a route has exactly one.
@@ -20,13 +21,13 @@ const ACTIONS: [&str; 4] = ["to", "upstream", "redirect", "respond"];
 pub(super) fn routes(
     reader: &mut Reader<'_>,
     site: &mut Scope<'_>,
-    rules: &Rules,
+    around: (&Rules, &Settings),
     upstreams: &mut Upstreams,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
     let mut seen: HashMap<String, At> = HashMap::new();
     for scope in reader.tables(site, "route") {
-        let route = route(reader, scope, rules, upstreams);
+        let route = route(reader, scope, around, upstreams);
         for what in what_it_takes(&route) {
             if let Some(first) = seen.insert(what, route.at) {
                 let place = reader.files.line(first);
@@ -50,7 +51,12 @@ fn what_it_takes(route: &Route) -> Vec<String> {
     route.paths.iter().map(|path| format!("{path} {rest}")).collect()
 }
 
-fn route(reader: &mut Reader<'_>, mut scope: Scope<'_>, site: &Rules, upstreams: &mut Upstreams) -> Route {
+fn route(
+    reader: &mut Reader<'_>,
+    mut scope: Scope<'_>,
+    (site, around): (&Rules, &Settings),
+    upstreams: &mut Upstreams,
+) -> Route {
     let at = scope.at;
     let paths: Vec<Located<PathPattern>> = reader.texts(&mut scope, "path", str::parse);
     for (i, path) in paths.iter().enumerate() {
@@ -64,8 +70,14 @@ fn route(reader: &mut Reader<'_>, mut scope: Scope<'_>, site: &Rules, upstreams:
     let conditions = conditions(reader, &mut scope);
     let action = action(reader, &mut scope, upstreams);
     let own = rules::rules(reader, &mut scope);
+    let said = settings::said(reader, &mut scope);
     reader.finish(scope);
-    Route { at, paths, conditions, action, rules: rules::inherit(own, site) }
+    let upstream = match &action {
+        Action::Forward(forward) => upstreams.said(forward.upstream),
+        _ => &[],
+    };
+    let settings = settings::within(around, &[upstream, &said]);
+    Route { at, paths, conditions, action, rules: rules::inherit(own, site), settings }
 }
 
 fn conditions(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Conditions {
@@ -126,7 +138,7 @@ fn action(reader: &mut Reader<'_>, scope: &mut Scope<'_>, upstreams: &mut Upstre
     let respond = respond(reader, scope);
     let forward = forward(reader, scope, upstreams);
     if redirect.is_some() || respond.is_some() {
-        for name in ["balance", "strip", "rewrite", "request"] {
+        for name in ["balance", "strip", "rewrite", "request", "retry"] {
             if let Some(at) = scope.place(name) {
                 reader.error(at, format!("`{name}` has no meaning in a route that forwards nothing"));
             }

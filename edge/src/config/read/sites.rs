@@ -3,17 +3,28 @@
 use super::{Reader, Scope, Upstreams, routes, rules};
 use crate::{
     address::Listen,
-    config::{data::Site, reader::Located, source::At},
+    config::{
+        data::Site,
+        reader::Located,
+        settings::{self, Said},
+        source::At,
+    },
     router::HostPattern,
     words::quote,
 };
+use corelane_engine::Settings;
 use std::collections::HashMap;
 
-pub(super) fn sites(reader: &mut Reader<'_>, top: &mut Scope<'_>, upstreams: &mut Upstreams) -> Vec<Site> {
+pub(super) fn sites(
+    reader: &mut Reader<'_>,
+    top: &mut Scope<'_>,
+    around: &Settings,
+    upstreams: &mut Upstreams,
+) -> Vec<Site> {
     let mut claims = Claims::default();
     let mut sites = Vec::new();
     for scope in reader.tables(top, "site") {
-        sites.push(site(reader, scope, upstreams, &mut claims));
+        sites.push(site(reader, scope, around, upstreams, &mut claims));
     }
     sites
 }
@@ -21,6 +32,7 @@ pub(super) fn sites(reader: &mut Reader<'_>, top: &mut Scope<'_>, upstreams: &mu
 fn site(
     reader: &mut Reader<'_>,
     mut scope: Scope<'_>,
+    around: &Settings,
     upstreams: &mut Upstreams,
     claims: &mut Claims,
 ) -> Site {
@@ -30,7 +42,10 @@ fn site(
     claims.claim(reader, at, &hosts, &listen);
     let strict = reader.flag(&mut scope, "strict_paths");
     let rules = rules::rules(reader, &mut scope);
-    let routes = routes::routes(reader, &mut scope, &rules, upstreams);
+    let said = settings::said(reader, &mut scope);
+    let settings = settings::within(around, &[&said]);
+    claims.claim_settings(reader, at, &listen, (around, said));
+    let routes = routes::routes(reader, &mut scope, (&rules, &settings), upstreams);
     reader.finish(scope);
     let guarded = rules.is_guarded() || routes.iter().any(|route| route.rules.is_guarded());
     Site {
@@ -39,6 +54,7 @@ fn site(
         listen: listen.into_iter().map(|listen| listen.value).collect(),
         strict_paths: strict.unwrap_or(guarded),
         rules,
+        settings,
         routes,
     }
 }
@@ -48,6 +64,8 @@ fn site(
 struct Claims {
     hosts: HashMap<(Listen, Option<HostPattern>), At>,
     listen: HashMap<Listen, At>,
+    /// Of the first site of each address: where it is, and what it says of its connections.
+    settings: HashMap<Listen, (At, Vec<Said>)>,
 }
 
 impl Claims {
@@ -84,6 +102,47 @@ impl Claims {
             None => format!("`{listen}` has a site for any host at {place}; give one of the two a `host`"),
         };
         reader.error(at, says);
+    }
+
+    /// What holds before a request has a host is the same for all sites of an address.
+    fn claim_settings(
+        &mut self,
+        reader: &mut Reader<'_>,
+        site: At,
+        listen: &[Located<Listen>],
+        (around, mut said): (&Settings, Vec<Said>),
+    ) {
+        said.retain(Said::is_connections);
+        let mut complained: Vec<String> = Vec::new();
+        for Located { value: listen, .. } in listen {
+            let Some((first_at, first)) = self.settings.get(listen) else {
+                self.settings.insert(listen.clone(), (site, said.clone()));
+                continue;
+            };
+            for one in said.iter().chain(first) {
+                let only = |all: &[Said]| {
+                    let its: Vec<Said> = all
+                        .iter()
+                        .filter(|other| std::ptr::eq(other.setting, one.setting))
+                        .copied()
+                        .collect();
+                    settings::within(around, &[&its])
+                };
+                let name = one.setting.name();
+                if only(&said) != only(first) && !complained.contains(&name) {
+                    let at = if said.iter().any(|own| own.at == one.at) { one.at } else { site };
+                    let place = reader.files.line(*first_at);
+                    reader.error(
+                        at,
+                        format!(
+                            "`{name}` is not what it is for the site at {place}, and both listen on `{listen}`: it holds \
+                             before a request has a host, so say the same in both, or listen elsewhere"
+                        ),
+                    );
+                    complained.push(name);
+                }
+            }
+        }
     }
 
     /// One address within another: the kernel would give each a share of the connections.

@@ -1,0 +1,45 @@
+//! When an attempt may be followed by another.
+
+use super::{Default::Is, Key, Kind, Section, around, count, key};
+
+const ATTEMPTS: Key = key(
+    "attempts",
+    count(1, 16),
+    Is("2"),
+    "The most attempts that may reach an origin, the first included; 1: no second one.",
+);
+const ON_TIMEOUT: Key = key(
+    "on_timeout",
+    Kind::Flag,
+    Is("false"),
+    "Try again when `timeouts.upstream_head` has passed without an answer.",
+);
+const ON_FAILURE: Key = key(
+    "on_failure",
+    Kind::Flag,
+    Is("false"),
+    "Try again when a fresh connection ends before a byte of an answer; on a pooled one that is always done.",
+);
+const REPLAY_MAX: Key = key(
+    "replay_max",
+    Kind::Size { min: 0, max: 16 << 20, none: false },
+    Is("64k"),
+    "Content that is kept for another attempt; a request with more is sent once.",
+);
+
+const EXAMPLE: &str = "{ attempts = 2, on_timeout = true }";
+
+pub(crate) static RETRY: Section = Section {
+    name: "[retry]",
+    help: "When an attempt may be followed by another. What was not sent goes to the next endpoint in any case; what was \
+           sent is only sent again if its method is idempotent and its content was kept.",
+    example: EXAMPLE,
+    keys: &[ATTEMPTS, ON_TIMEOUT, ON_FAILURE, REPLAY_MAX],
+};
+
+pub(crate) static AROUND: Section = Section {
+    name: "retry of a site, an upstream or a route",
+    help: "In the place of what holds around it.",
+    example: EXAMPLE,
+    keys: &[around(ATTEMPTS), around(ON_TIMEOUT), around(ON_FAILURE), around(REPLAY_MAX)],
+};

@@ -1,0 +1,227 @@
+//! What may be said at several levels, the nearest of which holds: times, sizes, retries. At the top level everything
+//! has a value; what a site, an upstream or a route says of it is a list of [`Said`].
+
+use super::{
+    reader::{Located, Reader, Scope, Value},
+    source::At,
+};
+use corelane_engine::Settings;
+use std::time::Duration;
+
+use Set::{Flag, Number, NumberOrNone, Time, TimeOrNone};
+use Since::{Connection, Route};
+
+/// When a setting begins to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// Before a request has a host, so that it is the same for all sites of an address.
+    Connection,
+    /// Once there is a route.
+    Route,
+}
+
+/// A key that may stand at several levels.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Empty where it stands by itself.
+    table: &'static str,
+    key: &'static str,
+    since: Since,
+    set: Set,
+}
+
+/// What it sets, by the kind of its value.
+#[derive(Debug)]
+enum Set {
+    Time(fn(&mut Settings, Duration)),
+    TimeOrNone(fn(&mut Settings, Option<Duration>)),
+    Number(fn(&mut Settings, u64)),
+    NumberOrNone(fn(&mut Settings, Option<u64>)),
+    Flag(fn(&mut Settings, bool)),
+}
+
+impl Setting {
+    /// As an operator calls it.
+    pub(crate) fn name(&self) -> String {
+        if self.table.is_empty() { self.key.to_owned() } else { format!("{}.{}", self.table, self.key) }
+    }
+}
+
+/// What one level says of a setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) setting: &'static Setting,
+    pub(crate) at: At,
+    value: Value,
+}
+
+impl Said {
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        match (&self.setting.set, self.value) {
+            (Time(set), Value::Time(Some(time))) => set(settings, time),
+            (TimeOrNone(set), Value::Time(time)) => set(settings, time),
+            (Number(set), Value::Number(Some(number))) => set(settings, number),
+            (NumberOrNone(set), Value::Number(number)) => set(settings, number),
+            (Flag(set), Value::Flag(flag)) => set(settings, flag),
+            _ => {}
+        }
+    }
+
+    /// Whether it holds before a request has a host.
+    pub(crate) fn is_connections(&self) -> bool {
+        self.setting.since == Connection
+    }
+}
+
+/// What holds at a level: what holds around it, and what it says itself.
+pub(crate) fn within(around: &Settings, levels: &[&[Said]]) -> Settings {
+    let mut settings = around.clone();
+    for said in levels.iter().copied().flatten() {
+        said.apply(&mut settings);
+    }
+    settings
+}
+
+/// What a table says: those of its own keys that are settings, and those of the tables below it.
+pub(crate) fn said(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Vec<Said> {
+    let mut all = keys(reader, scope, "");
+    for table in TABLES {
+        if let Some(mut below) = scope.has_key(table).then(|| reader.table(scope, table)).flatten() {
+            all.extend(keys(reader, &mut below, table));
+            reader.finish(below);
+        }
+    }
+    all
+}
+
+/// Those of one table, in the order of [`ALL`].
+pub(crate) fn keys(reader: &mut Reader<'_>, scope: &mut Scope<'_>, table: &str) -> Vec<Said> {
+    let mut all = Vec::new();
+    for setting in ALL.iter().filter(|setting| setting.table == table) {
+        if scope.has_key(setting.key)
+            && let Some(Located { at, value }) = reader.value(scope, setting.key)
+        {
+            all.push(Said { setting, at, value });
+        }
+    }
+    all
+}
+
+pub(super) const TABLES: [&str; 3] = ["timeouts", "limits", "retry"];
+
+const fn setting(table: &'static str, key: &'static str, since: Since, set: Set) -> Setting {
+    Setting { table, key, since, set }
+}
+
+/// Every one of them.
+static ALL: [Setting; 31] = [
+    setting("", "content_max", Route, NumberOrNone(|s, max| s.content_bytes_max = max)),
+    setting("timeouts", "connect", Route, Time(|s, time| s.timeouts.connect = time)),
+    setting("timeouts", "client_head", Connection, Time(|s, time| s.timeouts.client_head = time)),
+    setting("timeouts", "upstream_head", Route, Time(|s, time| s.timeouts.upstream_head = time)),
+    setting("timeouts", "between_bytes", Route, Time(|s, time| s.timeouts.between_bytes = time)),
+    setting("timeouts", "request", Route, TimeOrNone(|s, time| s.timeouts.request = time)),
+    setting("timeouts", "client_idle", Connection, Time(|s, time| s.timeouts.client_idle = time)),
+    setting("timeouts", "upstream_idle", Connection, Time(|s, time| s.timeouts.upstream_idle = time)),
+    setting("timeouts", "tunnel_idle", Route, Time(|s, time| s.timeouts.tunnel_idle = time)),
+    setting("timeouts", "expect", Route, Time(|s, time| s.timeouts.expect = time)),
+    setting("timeouts", "content_rate_min", Route, Number(|s, rate| s.timeouts.content_rate_min = rate)),
+    setting("timeouts", "content_rate_grace", Route, Time(|s, time| s.timeouts.content_rate_grace = time)),
+    setting("timeouts", "linger", Connection, Time(|s, time| s.timeouts.linger = time)),
+    setting("timeouts", "linger_max", Connection, Number(|s, max| s.timeouts.linger_bytes_max = max)),
+    setting("timeouts", "drain_grace", Connection, Time(|s, time| s.timeouts.drain_grace = time)),
+    setting(
+        "limits",
+        "request_line_max",
+        Connection,
+        Number(|s, max| s.limits.request_line_bytes_max = small(max)),
+    ),
+    setting("limits", "method_max", Connection, Number(|s, max| s.limits.method_bytes_max = small(max))),
+    setting(
+        "limits",
+        "request_head_max",
+        Connection,
+        Number(|s, max| s.limits.request_head_bytes_max = small(max)),
+    ),
+    setting(
+        "limits",
+        "request_fields_max",
+        Connection,
+        Number(|s, max| s.limits.request_fields_max = small(max)),
+    ),
+    setting(
+        "limits",
+        "response_head_max",
+        Route,
+        Number(|s, max| s.limits.response_head_bytes_max = small(max)),
+    ),
+    setting(
+        "limits",
+        "response_fields_max",
+        Route,
+        Number(|s, max| s.limits.response_fields_max = small(max)),
+    ),
+    setting("limits", "trailer_max", Connection, Number(|s, max| s.limits.trailer_bytes_max = small(max))),
+    setting(
+        "limits",
+        "trailer_fields_max",
+        Connection,
+        Number(|s, max| s.limits.trailer_fields_max = small(max)),
+    ),
+    setting(
+        "limits",
+        "chunk_extension_max",
+        Connection,
+        Number(|s, max| s.limits.chunk_extension_bytes_max = max),
+    ),
+    setting(
+        "limits",
+        "chunk_extension_per_chunk_max",
+        Connection,
+        Number(|s, max| s.limits.chunk_extension_bytes_per_chunk = max),
+    ),
+    setting(
+        "limits",
+        "interim_responses_max",
+        Route,
+        Number(|s, max| s.limits.interim_responses_max = small(max)),
+    ),
+    setting(
+        "limits",
+        "leading_empty_lines_max",
+        Connection,
+        Number(|s, max| s.limits.leading_empty_lines_max = small(max)),
+    ),
+    setting("retry", "attempts", Route, Number(|s, attempts| s.retry.attempts_max = small(attempts))),
+    setting("retry", "on_timeout", Route, Flag(|s, on| s.retry.on_status_or_timeout = on)),
+    setting("retry", "on_failure", Route, Flag(|s, on| s.retry.on_fresh_connection = on)),
+    setting("retry", "replay_max", Route, Number(|s, max| s.replay_bytes_max = small(max))),
+];
+
+/// The table's range is far below any overflow.
+fn small<T: TryFrom<u64> + Default>(number: u64) -> T {
+    T::try_from(number).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of them changes something that no other one changes.
+    #[test]
+    fn every_setting_sets_something_of_its_own() {
+        let mut seen = Vec::new();
+        for setting in &ALL {
+            let value = match setting.set {
+                Time(_) | TimeOrNone(_) => Value::Time(Some(Duration::from_millis(123_456))),
+                Number(_) | NumberOrNone(_) => Value::Number(Some(123_456)),
+                Flag(_) => Value::Flag(true),
+            };
+            let said = Said { setting, at: At::default(), value };
+            let settings = within(&Settings::default(), &[&[said]]);
+            assert_ne!(settings, Settings::default(), "{}", setting.name());
+            assert!(!seen.contains(&settings), "{}", setting.name());
+            seen.push(settings);
+        }
+    }
+}

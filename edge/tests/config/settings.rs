@@ -1,0 +1,100 @@
+//! What may be said at several levels: the nearest holds.
+
+use crate::{
+    process::origin::Origin,
+    served::{is, serve},
+};
+use std::net::TcpListener;
+
+/// The most specific level that says something holds: top, site, upstream, route.
+#[test]
+fn sizes_of_content_are_those_of_the_nearest_level() {
+    let served = serve(
+        "levels",
+        None,
+        r#"
+        content_max = "4b"
+        [[site]]
+        listen = "LISTEN"
+        host = "small"
+        route = [{ respond.body = "x" }]
+        [[site]]
+        listen = "LISTEN"
+        content_max = "6b"
+        route = [{ path = "/site", respond.body = "x" }, { path = "/route", content_max = "none", respond.body = "x" }]
+        "#,
+    );
+    let post = |host: &str, path: &str, length: usize| {
+        let content = "x".repeat(length);
+        let length = format!("Content-Length: {length}");
+        served
+            .ask(&[&format!("POST {path} HTTP/1.1"), &format!("Host: {host}"), &length, "", &content])
+            .status
+    };
+    assert_eq!([post("small", "/", 4), post("small", "/", 5)], [200, 413]);
+    assert_eq!([post("large", "/site", 6), post("large", "/site", 7)], [200, 413]);
+    assert_eq!(post("large", "/route", 1000), 200);
+    assert_eq!(post("large", "/nowhere", 1000), 404);
+}
+
+#[test]
+fn an_origin_that_says_nothing_is_left_after_the_routes_own_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = r#"
+        timeouts.upstream_head = "1h"
+        [upstream.slow]
+        to = "SILENT"
+        timeouts.upstream_head = "200ms"
+        [[site]]
+        listen = "LISTEN"
+        timeouts.upstream_head = "2h"
+        route = [{ path = "/upstream", upstream = "slow" }, { path = "/route", upstream = "slow", timeouts.upstream_head = "1ms" }]
+        "#;
+    let served = serve("silent", None, &text.replace("SILENT", &silent.local_addr().unwrap().to_string()));
+    is(&served.get("/upstream"), 504, "504 Gateway Timeout\n");
+    is(&served.get("/route"), 504, "504 Gateway Timeout\n");
+}
+
+#[test]
+fn another_try_is_made_where_the_route_says_so() {
+    let (silent, origin) = (TcpListener::bind("127.0.0.1:0").unwrap(), Origin::start());
+    let text = r#"
+        [upstream.app]
+        to = ["SILENT", "ORIGIN"]
+        timeouts.upstream_head = "300ms"
+        retry.attempts = 2
+        [[site]]
+        listen = "LISTEN"
+        route = [{ path = "/once", upstream = "app" }, { path = "/twice", upstream = "app", retry.on_timeout = true }]
+        "#;
+    let served =
+        serve("again", Some(&origin), &text.replace("SILENT", &silent.local_addr().unwrap().to_string()));
+    let statuses = |path: &str| [served.get(path).status, served.get(path).status];
+    assert_eq!(statuses("/twice"), [200, 200]);
+    // In turn, but one that did not answer is avoided for a while.
+    assert!(statuses("/once").contains(&200));
+    let refused = served.ask(&["POST /twice HTTP/1.1", "Host: a", "Content-Length: 0"]).status;
+    assert!([200, 504].contains(&refused), "a POST is tried once: {refused}");
+}
+
+#[test]
+fn limits_of_heads_are_an_addresss() {
+    let served = serve(
+        "addresses",
+        None,
+        r#"
+        [[site]]
+        listen = "LISTEN"
+        limits.request_line_max = "64b"
+        route = [{ respond.body = "strict" }]
+        [[site]]
+        host = "b"
+        listen = "[::1]:0"
+        limits.request_line_max = "4k"
+        route = [{ respond.body = "lax" }]
+        "#,
+    );
+    let long = format!("/{}", "x".repeat(100));
+    assert_eq!(served.get(&long).status, 414);
+    is(&served.get("/"), 200, "strict");
+}
