@@ -1,7 +1,7 @@
 //! The control thread: one single-threaded runtime for all that is not a request.
 
 use crate::{
-    admin::{Admin, server, view::View},
+    admin::{Admin, Operator, server, view::View},
     events::Events,
     log::Counts,
 };
@@ -42,8 +42,10 @@ pub struct About {
 pub struct Setup {
     /// What the program is.
     pub about: About,
-    /// Where to answer operators, if at all.
-    pub admin: Option<Admin>,
+    /// Where to answer operators.
+    pub admin: Vec<Admin>,
+    /// What they can ask for beside numbers, if there is anything.
+    pub operator: Option<Arc<dyn Operator>>,
     /// What becomes of the access log's lines, if there is one.
     pub access_log: Option<Arc<Counts>>,
     /// What becomes of the lines about the process.
@@ -85,23 +87,21 @@ impl Control {
 }
 
 async fn run(setup: Setup, engine: Handle, stopped: oneshot::Receiver<()>) {
-    let Setup { about, admin, access_log, event_log, upstreams, events } = setup;
+    let Setup { about, admin, operator, access_log, event_log, upstreams, events } = setup;
     if !upstreams.is_empty() {
         tokio::spawn(try_once(upstreams, events.clone()));
     }
-    // Lives until the end, because its drop removes the socket.
-    let admin = match admin.map(Admin::into_parts) {
-        Some((listener, path)) => {
-            match server::start(listener, View::new(engine, about, access_log, event_log)) {
-                Ok(()) => {}
-                Err(error) => events.error(format_args!("the admin server cannot run: {error}")),
-            }
-            path
+    let view = Arc::new(View::new(engine, about, (access_log, event_log), operator));
+    // They live until the end, because their drop removes the sockets.
+    let mut files = Vec::new();
+    for (listener, file) in admin.into_iter().map(Admin::into_parts) {
+        files.extend(file);
+        if let Err(error) = server::start(listener, Arc::clone(&view)) {
+            events.error(format_args!("the admin server cannot run: {error}"));
         }
-        None => None,
-    };
+    }
     let _ = stopped.await;
-    drop(admin);
+    drop(files);
 }
 
 /// Connects to each upstream once and says so if none answers.

@@ -3,7 +3,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`admin`] | `/livez`, `/readyz`, `/metrics`, `/stats.json`, on TCP or a unix socket |
+//! | [`admin`] | `/livez`, `/readyz`, `/metrics`, `/stats.json` and more, on TCP or a unix socket |
 //! | [`log`] | the access log: lanes collect lines, a thread writes them, and nothing ever waits |
 //! | [`events`] | the engine's own log, on standard error |
 //!

@@ -32,6 +32,12 @@ pub(crate) fn json(gathered: &Gathered) -> String {
     format!("{value:#}\n")
 }
 
+/// Every upstream with its endpoints, as an object.
+pub(crate) fn upstreams(gathered: &Gathered) -> String {
+    let merged = gathered.merged();
+    format!("{:#}\n", json!(merged.as_ref().map(clusters)))
+}
+
 /// Every lane with its driver; the numbers of one that did not answer are missing.
 fn lanes(gathered: &Gathered) -> Vec<Value> {
     let lane = |(id, driver)| {

@@ -23,6 +23,10 @@ pub(crate) struct HostPort {
 }
 
 impl HostPort {
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
+    }
+
     /// All its addresses, at least one. A name is asked for once, here.
     pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
         let failed = |why: &dyn fmt::Display| {
@@ -46,7 +50,7 @@ impl FromStr for HostPort {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { host: address.ip().to_string(), port: address.port() });
+            return Ok(Self::of(address));
         }
         if text.contains("://") {
             return Err(format!("a scheme has no place here; {EXPECTED}"));

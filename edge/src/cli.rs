@@ -1,7 +1,8 @@
 //! The command line, as a value. Nothing here acts.
 
 use crate::{
-    address::{HostPort, Listen, To},
+    address::{Listen, To},
+    admin::AdminAt,
     balance::Balance,
     logs::{self, AccessLogTo, Logs},
     units,
@@ -57,6 +58,10 @@ pub(crate) enum Command {
     },
     /// Rewrite a configuration in its canonical form; comments stay
     Fmt(FmtArgs),
+    /// Let a running program serve its changed configuration; waits, and says how that went
+    Reload(AskArgs),
+    /// Let a running program finish what is in flight, and end
+    Drain(AskArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -106,6 +111,17 @@ pub(crate) struct ExplainArgs {
     pub(crate) headers: Vec<String>,
 }
 
+/// Which running program is meant.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// Its admin socket [default: that of --config, or the usual one]
+    #[arg(long, value_name = "unix:PATH")]
+    pub(crate) admin: Option<AdminAt>,
+    /// Its configuration file, which says where its admin socket is
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FmtArgs {
     #[command(flatten)]
@@ -133,9 +149,10 @@ pub(crate) struct ServingArgs {
     /// The event loop: io_uring where the kernel grants it, or one of the two
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_enum)]
     driver: DriverName,
-    /// Where operators look: /livez, /readyz, /metrics, /stats.json (off by default; for demo: any free port)
-    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
-    pub(crate) admin: Option<AdminAt>,
+    /// Where operators look: /metrics and more. Repeatable, or separated by commas
+    /// [default: a unix socket in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR or /run/corelane; for demo: any free port]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH|off", value_delimiter = ',')]
+    pub(crate) admin: Vec<AdminAt>,
     /// Where access log lines go
     #[arg(long, value_name = "stdout|stderr|off|PATH", default_value = "stdout", value_parser = logs::access)]
     pub(crate) access_log: AccessLogTo,
@@ -230,28 +247,6 @@ enum DriverName {
     Epoll,
 }
 
-/// Where the admin server listens, before the name is resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AdminAt {
-    Tcp(HostPort),
-    Unix(PathBuf),
-}
-
-impl std::str::FromStr for AdminAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("expected a path after unix:, such as unix:/run/corelane/admin.sock".to_owned()),
-            Some(path) => Ok(Self::Unix(PathBuf::from(path))),
-            None if text.starts_with(':') => Err(format!(
-                "say for whom: 127.0.0.1{text} for this machine only, 0.0.0.0{text} for everybody"
-            )),
-            None => text.parse().map(Self::Tcp),
-        }
-    }
-}
-
 /// Lanes that a process may have; more than any machine has cores today.
 const LANES_MAX: usize = 1024;
 
@@ -341,7 +336,7 @@ mod tests {
     fn an_admin_port_is_never_open_to_everybody_by_mistake() {
         let error = proxy(&["--admin", ":9090"]).unwrap_err();
         assert!(error.contains("127.0.0.1:9090"), "{error}");
-        assert_eq!(proxy(&["--admin", "unix:/a"]).unwrap().serving.admin, Some(AdminAt::Unix("/a".into())));
+        assert_eq!(proxy(&["--admin", "unix:/a"]).unwrap().serving.admin, [AdminAt::Unix("/a".into())]);
     }
 
     #[test]

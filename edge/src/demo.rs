@@ -1,7 +1,8 @@
 //! `corelane demo`: two small origins, and the proxy before them, in one process.
 
 use crate::{
-    address::resolve_listen,
+    address::{HostPort, resolve_listen},
+    admin::{AdminAt, Usual},
     cli::DemoArgs,
     failure::Failure,
     proxy,
@@ -52,14 +53,18 @@ impl Handler for Origin {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &DemoArgs) -> std::result::Result<(), Failure> {
     let listen = resolve_listen(&args.listen)?;
-    let admin = serve::admin_address(args.serving.admin.as_ref())?.unwrap_or(Address::Tcp(ANY_PORT));
+    let mut admin = args.serving.admin.clone();
+    if admin.is_empty() {
+        admin.push(AdminAt::Tcp(HostPort::of(ANY_PORT)));
+    }
     let origins = start_origins(args)?;
     let served = cluster(&origins).and_then(|cluster| {
         serve::run(Plan {
             install: &|builder| proxy::install(builder, &listen, &cluster),
             upstreams: cluster.addresses().to_vec(),
             serving: Serving::of(&args.serving, Format::Combined),
-            admin: Some(admin),
+            admin,
+            usual: Usual::default(),
             settings: Settings::Flags,
             say_more: Some(&|listening| crate::print_or_ignore(&guide(listening))),
         })
@@ -103,7 +108,7 @@ fn guide(listening: &Listening) -> String {
         )
         .expect("a string takes everything");
     }
-    match &listening.admin {
+    match listening.admin.first() {
         Some(Address::Tcp(admin)) => writeln!(text, "  curl -s http://{admin}/metrics | grep requests"),
         Some(Address::Unix(path)) => {
             writeln!(text, "  curl -s --unix-socket {} http://admin/metrics | grep requests", path.display())
@@ -123,11 +128,11 @@ mod tests {
     fn the_guide_names_what_listens() {
         let proxy = corelane_engine::Address::Ip(SocketAddr::from(([127, 0, 0, 1], 8080)));
         let admin = SocketAddr::from(([127, 0, 0, 1], 4000));
-        let tcp = guide(&Listening { addresses: vec![proxy], admin: Some(Address::Tcp(admin)) });
+        let tcp = guide(&Listening { addresses: vec![proxy], admin: vec![Address::Tcp(admin)] });
         assert!(tcp.contains("curl -i http://127.0.0.1:8080/hello\n"), "{tcp}");
         assert!(tcp.contains("curl -s http://127.0.0.1:4000/metrics"), "{tcp}");
         let proxy = corelane_engine::Address::unix("/p").unwrap();
-        let unix = guide(&Listening { addresses: vec![proxy], admin: Some(Address::Unix("/a".into())) });
+        let unix = guide(&Listening { addresses: vec![proxy], admin: vec![Address::Unix("/a".into())] });
         assert!(unix.contains("curl -s --unix-socket /a"), "{unix}");
         assert!(unix.contains("curl -i --unix-socket /p http://proxy/hello\n"), "{unix}");
     }

@@ -7,8 +7,8 @@
 //! | [`words`] | what was written and what may have been meant, for errors |
 //! | [`config`] | the configuration file |
 //! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
-//! | [`proxy`], [`demo`], [`run`](mod@run), [`files`] | the commands |
-//! | [`serve`], [`signals`] | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | [`proxy`], [`demo`], [`run`](mod@run), [`files`], [`ask`] | the commands |
+//! | [`serve`], [`signals`], [`admin`] | an engine with its logs, its admin server and the process's signals, from start to end |
 //! | [`holder`] | who has a port that is taken |
 //! | [`failure`] | why a command failed, in a sentence, and the exit code |
 //! | [`version`] | what `--version` says |
@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod admin;
+mod ask;
 mod auth;
 mod balance;
 mod cli;
@@ -59,17 +61,19 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment, for `${NAME}`")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let env = |name: &str| std::env::var(name).ok();
     match cli.command {
         Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Proxy(args)) => proxy::run(&args),
-        Some(Command::Run(args)) => run::run(files::load(&args.file, &env)?),
+        Some(Command::Proxy(args)) => proxy::run(&args, &env),
+        Some(Command::Run(args)) => run::run(files::load(&args.file, &env)?, &env),
         Some(Command::Check(args)) => print(&files::check(&args.file, &env)?),
         Some(Command::Explain(args)) => print(&files::explain(&args, &env)?),
         Some(Command::Schema { reference: false }) => print(&config::schema::text()),
         Some(Command::Schema { reference: true }) => print(&config::reference::text()),
         Some(Command::Fmt(args)) => files::fmt(&args),
+        Some(Command::Reload(args)) => print(&ask::reload(&args, &env)?),
+        Some(Command::Drain(args)) => print(&ask::drain(&args, &env)?),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "corelane", &mut script);

@@ -2,8 +2,10 @@
 
 use crate::{
     address::{To, resolve_listen},
+    admin::Usual,
     balance::Balance,
     cli::ProxyArgs,
+    config::Env,
     failure::Failure,
     serve::{self, Plan, Serving, Settings},
 };
@@ -22,7 +24,7 @@ impl Handler for Proxy {
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn run(args: &ProxyArgs) -> std::result::Result<(), Failure> {
+pub(crate) fn run(args: &ProxyArgs, env: Env<'_>) -> std::result::Result<(), Failure> {
     let endpoints = endpoints(&args.to)?;
     let listen = resolve_listen(&args.listen)?;
     let cluster = cluster(&endpoints, &args.balance)?;
@@ -30,7 +32,8 @@ pub(crate) fn run(args: &ProxyArgs) -> std::result::Result<(), Failure> {
         install: &|builder| install(builder, &listen, &cluster),
         upstreams: cluster.addresses().to_vec(),
         serving: Serving::of(&args.serving, Format::default()),
-        admin: serve::admin_address(args.serving.admin.as_ref())?,
+        admin: args.serving.admin.clone(),
+        usual: Usual::new(env),
         settings: Settings::Flags,
         say_more: None,
     })

@@ -1,10 +1,11 @@
 //! `corelane run`: serves what a configuration file says.
 
-use crate::address::Listen;
 use crate::{
+    address::Listen,
+    admin::Usual,
     auth::Verifier,
     config::{
-        Config, Loaded,
+        Config, Env, Loaded,
         data::{Action, Site},
     },
     failure::Failure,
@@ -24,7 +25,7 @@ struct Door {
 }
 
 /// Serves until it is told to stop. Names in `to` are looked up here, once.
-pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
+pub(crate) fn run(loaded: Loaded, env: Env<'_>) -> Result<(), Failure> {
     let config = Arc::new(loaded.config);
     let clusters = clusters(&config)?;
     let doors = doors(&config, &clusters)?;
@@ -44,7 +45,8 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), Failure> {
             connections_max: config.connections_max,
             logs: config.logs.clone(),
         },
-        admin: serve::admin_address(config.admin.as_ref())?,
+        admin: config.admin.clone(),
+        usual: Usual::new(env),
         settings: Settings::File,
         say_more: None,
     })

@@ -3,13 +3,14 @@
 
 use crate::{
     address::cannot_listen,
-    cli::{AdminAt, ServingArgs},
+    admin::{self, AdminAt, Usual},
+    cli::ServingArgs,
     failure::Failure,
     logs::{AccessLogTo, Logs},
     machine, signals,
     version::{COMMIT, VERSION},
 };
-use corelane_control::{About, Address, Admin, Control, Events, Setup, events::EventLog, log};
+use corelane_control::{About, Address, Control, Events, Setup, events::EventLog, log};
 use corelane_engine::{Builder, Driver, Engine, Event, Handle, StartError};
 use signal_hook::iterator::Signals;
 use std::{
@@ -34,7 +35,9 @@ pub(crate) struct Plan<'a> {
     /// Tried once at the start.
     pub(crate) upstreams: Vec<corelane_engine::Address>,
     pub(crate) serving: Serving,
-    pub(crate) admin: Option<Address>,
+    pub(crate) admin: Vec<AdminAt>,
+    /// Where the admin socket is unless somebody says something else.
+    pub(crate) usual: Usual,
     pub(crate) settings: Settings,
     /// Called once everything listens.
     pub(crate) say_more: Option<&'a dyn Fn(&Listening)>,
@@ -78,6 +81,13 @@ impl Settings {
         }
     }
 
+    fn admin(self) -> &'static str {
+        match self {
+            Self::Flags => "--admin",
+            Self::File => "`admin.listen`",
+        }
+    }
+
     fn access_log(self) -> &'static str {
         match self {
             Self::Flags => "--access-log",
@@ -96,16 +106,7 @@ impl Settings {
 /// Where everything listens, with the ports that the system chose.
 pub(crate) struct Listening {
     pub(crate) addresses: Vec<corelane_engine::Address>,
-    pub(crate) admin: Option<Address>,
-}
-
-/// The admin address, looked up.
-pub(crate) fn admin_address(admin: Option<&AdminAt>) -> Result<Option<Address>, Failure> {
-    Ok(match admin {
-        None => None,
-        Some(AdminAt::Unix(path)) => Some(Address::Unix(path.clone())),
-        Some(AdminAt::Tcp(at)) => at.resolve()?.first().copied().map(Address::Tcp),
-    })
+    pub(crate) admin: Vec<Address>,
 }
 
 /// Serves from here to the end of the process's work.
@@ -121,8 +122,7 @@ pub(crate) fn run(plan: Plan<'_>) -> Result<(), Failure> {
 fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Failure> {
     // Signals first: one that comes while the rest starts is answered when it has.
     let mut signals = signals::register().map_err(failed("signals cannot be handled"))?;
-    let admin =
-        plan.admin.as_ref().map(Admin::bind).transpose().map_err(|error| Failure::Run(error.to_string()))?;
+    let admin = admin::bind(&plan.admin, &plan.usual, plan.settings.admin(), events)?;
     let access_log = start_access_log(&plan, events)?;
     start_event_log(&plan, event_log, events)?;
     let cut = Arc::new(AtomicU64::new(0));
@@ -130,18 +130,19 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
 
     let listening = Listening {
         addresses: engine.addresses().to_vec(),
-        admin: admin.as_ref().map(|admin| admin.address().clone()),
+        admin: admin.iter().map(|admin| admin.address().clone()).collect(),
     };
     let setup = Setup {
         about: About { version: VERSION, commit: COMMIT },
         admin,
+        operator: None,
         access_log: access_log.as_ref().map(log::Writer::counts),
         event_log: Some(event_log.counts()),
         upstreams: plan.upstreams,
         events: events.clone(),
     };
     let control = Control::start(setup, engine.clone()).map_err(failed("the control thread cannot start"))?;
-    if let Some(address) = &listening.admin {
+    for address in &listening.admin {
         events.info(format_args!("admin on {address}"));
     }
     if let Some(say) = plan.say_more {

@@ -5,7 +5,7 @@ use std::{
     fmt, io,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// The owner and the group may connect.
@@ -79,53 +79,61 @@ impl Admin {
     }
 }
 
-/// The admin address cannot be had. What it displays says what to do.
+/// The admin address cannot be had.
 #[derive(Debug)]
 pub struct BindError {
     address: Address,
     error: io::Error,
 }
 
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl BindError {
+    /// What is wrong and what to do; `setting` is what names the address.
+    pub fn says(&self, setting: &str) -> String {
         let Self { address, error } = self;
         match (address, error.kind()) {
-            (Address::Tcp(tcp), io::ErrorKind::AddrInUse) => {
-                let port = tcp.port();
-                write!(f, "the admin address {tcp} is taken by another program; choose another --admin ")?;
-                write!(f, "or find it with: ss -ltnp 'sport = :{port}'")
-            }
-            (Address::Tcp(tcp), io::ErrorKind::AddrNotAvailable) => {
-                write!(f, "the admin address {tcp} is not one of this machine's; choose another --admin ")?;
-                f.write_str("(ip -brief address lists them)")
-            }
+            (Address::Tcp(tcp), io::ErrorKind::AddrInUse) => format!(
+                "the admin address {tcp} is taken by another program; choose another {setting} or find it with: \
+                 ss -ltnp 'sport = :{}'",
+                tcp.port()
+            ),
+            (Address::Tcp(tcp), io::ErrorKind::AddrNotAvailable) => format!(
+                "the admin address {tcp} is not one of this machine's; choose another {setting} (ip -brief address lists \
+                 them)"
+            ),
             (Address::Tcp(tcp), io::ErrorKind::PermissionDenied) => {
-                write!(f, "no permission to listen on the admin address {tcp}; choose a port from 1024 on")
+                format!("no permission to listen on the admin address {tcp}; choose a port from 1024 on")
             }
-            (Address::Unix(path), io::ErrorKind::AddrInUse) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "another program answers on the admin socket {path}; stop it or choose another --admin"
-                )
-            }
-            (Address::Unix(path), io::ErrorKind::AlreadyExists) => {
-                let path = path.display();
-                write!(f, "{path} exists and is not a socket; remove it or choose another --admin")
-            }
-            (Address::Unix(path), io::ErrorKind::NotFound) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "the directory of the admin socket {path} does not exist; create it or choose another --admin"
-                )
-            }
-            (Address::Unix(path), io::ErrorKind::PermissionDenied) => {
-                let path = path.display();
-                write!(f, "no permission to create the admin socket {path}; choose another --admin")
-            }
-            _ => write!(f, "cannot listen on the admin address {address}: {error}"),
+            (Address::Unix(path), kind) => Self::says_of_socket(path, kind, setting)
+                .unwrap_or_else(|| format!("cannot listen on the admin socket {}: {error}", path.display())),
+            _ => format!("cannot listen on the admin address {address}: {error}"),
         }
+    }
+
+    fn says_of_socket(path: &Path, kind: io::ErrorKind, setting: &str) -> Option<String> {
+        let path = path.display();
+        Some(match kind {
+            io::ErrorKind::AddrInUse => {
+                format!(
+                    "another program answers on the admin socket {path}; stop it or choose another {setting}"
+                )
+            }
+            io::ErrorKind::AlreadyExists => {
+                format!("{path} exists and is not a socket; remove it or choose another {setting}")
+            }
+            io::ErrorKind::NotFound => format!(
+                "the directory of the admin socket {path} does not exist; create it or choose another {setting}"
+            ),
+            io::ErrorKind::PermissionDenied => {
+                format!("no permission to create the admin socket {path}; choose another {setting}")
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.says("admin address"))
     }
 }
 
@@ -148,7 +156,7 @@ mod tests {
     }
 
     fn refused(address: &Address) -> String {
-        Admin::bind(address).unwrap_err().to_string()
+        Admin::bind(address).unwrap_err().says("--admin")
     }
 
     #[test]

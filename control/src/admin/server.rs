@@ -1,6 +1,7 @@
 //! The admin server. A client of it can make it slow for other admin clients and for nobody else.
 
 use super::{
+    Outcome,
     address::Listener,
     view::{Gathered, View},
 };
@@ -10,7 +11,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use std::{
     future::Future,
@@ -23,7 +24,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::spawn_blocking,
     time::{Sleep, sleep},
 };
@@ -42,35 +43,60 @@ corelane admin
 /readyz      200 while it takes requests, 503 from the moment a drain begins
 /metrics     for Prometheus
 /stats.json  the same numbers as JSON, and percentiles
+/upstreams   each upstream with its endpoints, as JSON
+/config      the configuration in force, every value with its origin
+
+On a unix socket only:
+
+POST /reload  serve the changed configuration; the answer says how that went
+POST /drain   finish what is in flight, and end
+";
+
+/// Of an answer that refuses to change anything.
+const UNIX_ONLY: &str = "\
+nothing is changed over TCP, which every program of this machine can reach; use a unix socket (admin.listen), or a signal
 ";
 
 /// Serves on the runtime of the calling thread, until that ends.
-pub(crate) fn start(listener: Listener, view: View) -> io::Result<()> {
-    let router = router(Arc::new(view));
+pub(crate) fn start(listener: Listener, view: Arc<View>) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     match listener {
         Listener::Tcp(listener) => {
             let listener = Limited { listener: TcpListener::from_std(listener)?, places };
-            tokio::spawn(axum::serve(listener, router).into_future());
+            tokio::spawn(axum::serve(listener, reading(view.clone()).merge(refusing(view))).into_future());
         }
         Listener::Unix(listener) => {
             let listener = Limited { listener: UnixListener::from_std(listener)?, places };
-            tokio::spawn(axum::serve(listener, router).into_future());
+            tokio::spawn(axum::serve(listener, reading(view.clone()).merge(changing(view))).into_future());
         }
     }
     Ok(())
 }
 
-fn router(view: Arc<View>) -> Router {
+/// What shows something.
+fn reading(view: Arc<View>) -> Router {
     Router::new()
         .route("/", get(INDEX))
         .route("/livez", get("alive\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/stats.json", get(stats_json))
+        .route("/upstreams", get(upstreams))
+        .route("/config", get(config))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found; / lists what there is\n") })
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "only GET\n") })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "not with this method\n") })
         .with_state(view)
+}
+
+/// What changes something.
+fn changing(view: Arc<View>) -> Router {
+    Router::new().route("/reload", post(reload)).route("/drain", post(drain)).with_state(view)
+}
+
+/// The same where that cannot be.
+fn refusing(view: Arc<View>) -> Router {
+    let refuse = || async { (StatusCode::FORBIDDEN, UNIX_ONLY) };
+    Router::new().route("/reload", post(refuse)).route("/drain", post(refuse)).with_state(view)
 }
 
 async fn readyz(State(view): State<Arc<View>>) -> (StatusCode, &'static str) {
@@ -87,6 +113,41 @@ async fn metrics(State(view): State<Arc<View>>) -> Response {
 
 async fn stats_json(State(view): State<Arc<View>>) -> Response {
     show(view, "application/json", stats::json).await
+}
+
+async fn upstreams(State(view): State<Arc<View>>) -> Response {
+    show(view, "application/json", stats::upstreams).await
+}
+
+async fn config(State(view): State<Arc<View>>) -> Response {
+    match view.operator() {
+        Some(operator) => operator.config().into_response(),
+        None => {
+            (StatusCode::NOT_FOUND, "there is no configuration file: see the command line\n").into_response()
+        }
+    }
+}
+
+async fn reload(State(view): State<Arc<View>>) -> (StatusCode, String) {
+    let Some(operator) = view.operator() else {
+        return (StatusCode::CONFLICT, "there is no configuration file to reload\n".to_owned());
+    };
+    let (tell, told) = oneshot::channel();
+    operator.reload(Box::new(move |outcome| {
+        // Whoever asked may have left.
+        let _ = tell.send(outcome);
+    }));
+    match told.await {
+        Ok(Outcome::Done(says)) => (StatusCode::OK, says),
+        Ok(Outcome::Bad(says)) => (StatusCode::UNPROCESSABLE_ENTITY, says),
+        Ok(Outcome::Failed(says)) => (StatusCode::INTERNAL_SERVER_ERROR, says),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the program is ending\n".to_owned()),
+    }
+}
+
+async fn drain(State(view): State<Arc<View>>) -> &'static str {
+    view.drain();
+    "draining\n"
 }
 
 /// Asks the lanes on a thread that may block.

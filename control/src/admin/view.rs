@@ -1,5 +1,6 @@
 //! What the admin server shows, gathered when somebody asks.
 
+use super::Operator;
 use crate::{clock, control::About, log::Counts, process::Process};
 use corelane_engine::{Handle, Running, Snapshot};
 use std::{
@@ -17,16 +18,26 @@ pub(crate) struct View {
     started: Instant,
     access_log: Option<Arc<Counts>>,
     event_log: Option<Arc<Counts>>,
+    operator: Option<Arc<dyn Operator>>,
 }
 
 impl View {
     pub(crate) fn new(
         engine: Handle,
         about: About,
-        access_log: Option<Arc<Counts>>,
-        event_log: Option<Arc<Counts>>,
+        (access_log, event_log): (Option<Arc<Counts>>, Option<Arc<Counts>>),
+        operator: Option<Arc<dyn Operator>>,
     ) -> Self {
-        Self { engine, about, started: clock::now(), access_log, event_log }
+        Self { engine, about, started: clock::now(), access_log, event_log, operator }
+    }
+
+    /// Begins to drain; the program ends when that is over.
+    pub(crate) fn drain(&self) {
+        self.engine.drain();
+    }
+
+    pub(crate) fn operator(&self) -> Option<&dyn Operator> {
+        self.operator.as_deref()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     address::{Listen, To},
+    admin::AdminAt,
     balance::Balance,
-    cli::AdminAt,
     logs::Logs,
     router::{Conditions, HostPattern, PathPattern},
 };
@@ -20,7 +20,8 @@ pub(crate) struct Config {
     pub(crate) lanes: Option<usize>,
     pub(crate) driver: Driver,
     pub(crate) connections_max: Option<usize>,
-    pub(crate) admin: Option<AdminAt>,
+    /// None: where it usually is.
+    pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,
     /// What holds where nobody says anything else.
     pub(crate) settings: Settings,

@@ -2,11 +2,11 @@
 
 use crate::process::{
     client::{exchange, get, get_unix, send},
-    corelane::{Corelane, Dir},
+    corelane::{BINARY, Corelane, Dir, run, run_command},
     origin::Origin,
 };
 use serde_json::Value;
-use std::{collections::BTreeSet, net::SocketAddr, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeSet, net::SocketAddr, os::unix::fs::PermissionsExt, process::Command};
 
 fn start(flags: &[&str]) -> (Origin, Corelane, SocketAddr) {
     let origin = Origin::start();
@@ -29,12 +29,15 @@ fn what_there_is_and_what_there_is_not() {
         ("/livez", 200, "alive"),
         ("/readyz", 200, "ready"),
         ("/", 200, "/stats.json"),
+        ("/config", 404, "no configuration file"),
         ("/nothing", 404, "not found"),
     ] {
         let answer = get(admin, path);
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.content.contains(content), "{answer:?}");
     }
+    let upstreams: Value = serde_json::from_str(&get(admin, "/upstreams").content).unwrap();
+    assert_eq!(upstreams["default"].as_array().map(Vec::len), Some(1), "{upstreams}");
     for method in ["POST", "DELETE", "PUT"] {
         let bytes = format!(
             "{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -142,7 +145,7 @@ fn a_unix_socket_serves_its_group_and_goes_with_the_process() {
     let mut corelane = Corelane::proxy(origin.address, &["--admin", &address]);
     corelane.says(&format!("admin on {address}"));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-    for target in ["/livez", "/readyz", "/metrics", "/stats.json"] {
+    for target in ["/livez", "/readyz", "/metrics", "/stats.json", "/upstreams"] {
         assert_eq!(get_unix(&path, target).status, 200, "{target}");
     }
     corelane.signal("TERM");
@@ -159,6 +162,68 @@ fn op_19_hostile_admin_clients_are_felt_by_nobody_else() {
     assert_eq!(get(corelane.address, "/").status, 200);
     assert_eq!(get(admin, "/livez").status, 200);
     drop(held);
+}
+
+#[test]
+fn op_19_nothing_is_changed_over_tcp() {
+    let (_origin, mut corelane, admin) = start(&[]);
+    for path in ["/drain", "/reload"] {
+        let bytes =
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let answer = exchange(admin, bytes.as_bytes());
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert!(answer.content.contains("unix socket"), "{answer:?}");
+        assert_eq!(get(admin, path).status, 405);
+    }
+    assert_eq!(get(corelane.address, "/").status, 200);
+    assert!(!corelane.said().contains("drain"));
+    let ended = run(&["drain", "--admin", &admin.to_string()]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+#[test]
+fn the_socket_is_where_the_service_manager_says_and_drain_finds_it() {
+    let (origin, dir) = (Origin::start(), Dir::new("usual"));
+    let directory = dir.path("");
+    let directory = directory.to_str().expect("an ASCII path");
+    let to = origin.address.to_string();
+    let mut corelane = Corelane::spawn_in(
+        directory,
+        &["proxy", "--listen", "127.0.0.1:0", "--to", &to, "--access-log", "off"],
+    );
+    corelane.listens();
+    corelane.says(&format!("admin on unix:{directory}admin.sock"));
+    assert_eq!(std::fs::metadata(dir.path("admin.sock")).unwrap().permissions().mode() & 0o777, 0o660);
+    // Another one goes without.
+    let mut second = Corelane::spawn_in(
+        directory,
+        &["proxy", "--listen", "127.0.0.1:0", "--to", &to, "--access-log", "off"],
+    );
+    second.listens();
+    second.says("going without an admin socket: another program answers");
+    let ask = |what: &str| run_command(Command::new(BINARY).env("RUNTIME_DIRECTORY", directory).args([what]));
+    let reloaded = ask("reload");
+    assert_eq!(reloaded.code, Some(1), "{reloaded:?}");
+    assert!(reloaded.stderr.contains("no configuration file to reload"), "{reloaded:?}");
+    let drained = ask("drain");
+    assert_eq!((drained.code, drained.stdout.as_str()), (Some(0), "draining\n"), "{drained:?}");
+    assert_eq!(corelane.ended().code(), Some(0));
+    let nobody = ask("drain");
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stderr.contains("is it running?"), "{nobody:?}");
+    assert_eq!(second.has_ended(), None, "it is another one that was asked");
+}
+
+#[test]
+fn there_may_be_several_places_or_none() {
+    let (origin, dir) = (Origin::start(), Dir::new("several"));
+    let socket = format!("unix:{}", dir.path("a.sock").display());
+    let mut corelane = Corelane::proxy(origin.address, &["--admin", &socket, "--admin", "127.0.0.1:0"]);
+    let tcp = corelane.admin();
+    assert_eq!(get(tcp, "/livez").status, 200);
+    assert_eq!(get_unix(&dir.path("a.sock"), "/livez").status, 200);
+    let mut off = Corelane::proxy(origin.address, &["--admin", "off"]);
+    assert!(!off.said().contains("admin"));
 }
 
 #[test]

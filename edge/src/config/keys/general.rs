@@ -63,12 +63,15 @@ pub(crate) static TOP: Section = Section {
 
 pub(crate) static ADMIN: Section = Section {
     name: "[admin]",
-    help: "`/livez`, `/readyz`, `/metrics`, `/stats.json`.",
+    help: "`/livez`, `/readyz`, `/metrics`, `/stats.json`, `/upstreams`, `/config`; on a unix socket also `POST /reload` \
+           and `POST /drain`.",
     example: "{ listen = \"127.0.0.1:9090\" }",
     keys: &[key(
         "listen",
-        Kind::Text(form("HOST:PORT or unix:PATH", "127.0.0.1:9090")),
-        Words("off"),
-        "Where the admin server listens.",
+        Kind::OneOrTexts(form("unix:PATH, HOST:PORT or off", "127.0.0.1:9090")),
+        Words(
+            "`unix:admin.sock` in `$RUNTIME_DIRECTORY`, else in `$XDG_RUNTIME_DIR/corelane`, else in `/run/corelane`",
+        ),
+        "Where the admin server listens. Without the key it goes without where that cannot be.",
     )],
 };

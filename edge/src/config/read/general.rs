@@ -3,8 +3,8 @@
 use super::{Reader, Scope};
 use crate::{
     address::To,
+    admin::AdminAt,
     balance::Balance,
-    cli::AdminAt,
     config::{
         data::Upstream,
         reader::{Choice, Endpoint, Located},
@@ -24,11 +24,18 @@ pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
     }
 }
 
-pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Option<AdminAt> {
+pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<AdminAt> {
     let mut scope = reader.table_or_defaults(top, "admin");
-    let at = reader.text(&mut scope, "listen", str::parse);
+    let places: Vec<Located<AdminAt>> = reader.texts(&mut scope, "listen", str::parse);
+    for (i, place) in places.iter().enumerate() {
+        if places[..i].iter().any(|other| other.value == place.value) {
+            reader.error(place.at, "this stands here twice; leave one of the two out");
+        } else if place.value == AdminAt::Off && places.len() > 1 {
+            reader.error(place.at, "`off` stands alone");
+        }
+    }
     reader.finish(scope);
-    at.map(|at| at.value)
+    places.into_iter().map(|place| place.value).collect()
 }
 
 pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {

@@ -12,6 +12,9 @@ use std::{
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_corelane");
 
+/// A directory that does not exist: programs that tests start have no admin socket unless they ask for one.
+const NOWHERE: &str = "/nonexistent/corelane";
+
 /// What a process that has ended left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -22,7 +25,7 @@ pub(crate) struct Ended {
 
 /// Runs a command that is expected to end by itself.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
-    run_command(Command::new(BINARY).args(arguments))
+    run_command(Command::new(BINARY).env("RUNTIME_DIRECTORY", NOWHERE).args(arguments))
 }
 
 pub(crate) fn run_command(command: &mut Command) -> Ended {
@@ -72,14 +75,25 @@ impl Corelane {
     /// Waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut corelane = Self::spawn(arguments);
-        corelane.address = corelane.said_address("listening on http://");
+        corelane.listens();
         corelane
+    }
+
+    /// Waits until it listens on TCP.
+    pub(crate) fn listens(&mut self) {
+        self.address = self.said_address("listening on http://");
     }
 
     /// Waits for nothing, so that its address is not known.
     pub(crate) fn spawn(arguments: &[&str]) -> Self {
+        Self::spawn_in(NOWHERE, arguments)
+    }
+
+    /// The same with a directory for its admin socket.
+    pub(crate) fn spawn_in(runtime_directory: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(arguments)
+            .env("RUNTIME_DIRECTORY", runtime_directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
