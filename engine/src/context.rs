@@ -10,8 +10,10 @@ use crate::{
     settings::Settings,
     wheel::{Tick, Timer},
 };
+use corelane_balancer::hash_bytes;
 use std::{
     cell::{Cell, Ref, RefCell},
+    net::IpAddr,
     rc::Rc,
     task::Context,
     time::Duration,
@@ -46,6 +48,8 @@ pub(crate) struct Exchange {
     timer: Rc<Timer>,
     /// It is over: whoever still holds it has no business with the client any more.
     closed: Cell<bool>,
+    /// What the request belongs to, for policies that ask; `None`: to its client.
+    balance_key: Cell<Option<u64>>,
     /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
     expects: Cell<bool>,
 }
@@ -71,6 +75,7 @@ impl Exchange {
             pace: RefCell::default(),
             due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
             settings: RefCell::new(settings),
+            balance_key: Cell::new(None),
             expects: Cell::new(false),
         };
         match free.take() {
@@ -114,6 +119,25 @@ impl Exchange {
         let elapsed = lane.about_now().saturating_sub(began);
         self.due.set(settings.timeouts.request.map(|timeout| lane.after(timeout.saturating_sub(elapsed))));
         *self.settings.borrow_mut() = settings.clone();
+    }
+
+    /// The request belongs to this.
+    pub(crate) fn balance_by(&self, key: &[u8]) {
+        self.balance_key.set(Some(hash_bytes(key)));
+    }
+
+    /// What the request belongs to: what was said, else its client; one without an address belongs nowhere.
+    pub(crate) fn balance_key(&self) -> u64 {
+        self.balance_key.get().unwrap_or_else(|| match self.client_ip() {
+            Some(IpAddr::V4(ip)) => hash_bytes(&ip.octets()),
+            Some(IpAddr::V6(ip)) => hash_bytes(&ip.octets()),
+            None => self.lane().0.rng.borrow_mut().next(),
+        })
+    }
+
+    /// The client's address, if it has one. An IPv4 client on an IPv6 socket is an IPv4 client.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.connection().peer.ip().map(|ip| ip.to_canonical())
     }
 
     /// The client waits for a 100.

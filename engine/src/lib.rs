@@ -95,6 +95,8 @@ mod wheel;
 pub use address::{Address, ToAddresses};
 pub use body::{Body, Chunk};
 pub use bytes::Bytes;
+/// Policies of one's own, and counting: see [`Cluster::custom`].
+pub use corelane_balancer as balancer;
 pub use corelane_balancer::{Policy, retry::RetryPolicy};
 pub use corelane_codec::{
     Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version, fields::InvalidField,

@@ -107,7 +107,15 @@ impl Request {
 
     /// The client's IP address; `None` on a unix socket. An IPv4 client of an IPv6 socket has an IPv4 address.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.client().ip().map(|ip| ip.to_canonical())
+        self.exchange.client_ip()
+    }
+
+    /// What the request belongs to, for clusters that send what belongs together to one endpoint
+    /// ([`Cluster::hash`](crate::Cluster::hash)), or choose by a policy of their own: a session, a tenant, a path.
+    /// Without it, requests belong to their [client](Self::client_ip), and those of a client without an address to
+    /// nobody.
+    pub fn balance_by(&self, key: impl AsRef<[u8]>) {
+        self.exchange.balance_by(key.as_ref());
     }
 
     /// The address that the client connected to.

@@ -6,7 +6,7 @@ use std::{
     cell::UnsafeCell,
     fmt::Write,
     io,
-    net::{Shutdown, SocketAddr},
+    net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     rc::Rc,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -134,13 +134,20 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     )
 }
 
-/// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over.
-pub(crate) fn connect(address: &Address) -> io::Result<(OwnedFd, bool)> {
+/// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over. On an IP
+/// network it begins at `source`, if that is given.
+pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(OwnedFd, bool)> {
     let stream = Type::STREAM.nonblocking().cloexec();
     let (socket, to) = match address {
         Address::Ip(address) => {
             let socket = Socket::new(Domain::for_address(*address), stream, Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
+            if let Some(source) = source {
+                // The port is chosen when it connects, and then may be one that is in use towards another address:
+                // otherwise no more than some 28,000 connections could begin at one source (ip(7)).
+                bind_no_port(&socket)?;
+                socket.bind(&SocketAddr::new(source, 0).into())?;
+            }
             (socket, (*address).into())
         }
         Address::Unix(path) => (Socket::new(Domain::UNIX, stream, None)?, SockAddr::unix(path)?),
@@ -152,6 +159,29 @@ pub(crate) fn connect(address: &Address) -> io::Result<(OwnedFd, bool)> {
         Err(error) => return Err(error),
     };
     Ok((socket.into(), connected))
+}
+
+fn bind_no_port(socket: &Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer is to a live int and the length is its size; the socket is open.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            length,
+        )
+    };
+    checked(set).map(drop)
+}
+
+/// Whether connections can begin at this address.
+pub(crate) fn check_source(source: IpAddr) -> io::Result<()> {
+    let address = SocketAddr::new(source, 0);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    socket.bind(&address.into())
 }
 
 /// Connections that may wait to be accepted; the kernel's own limit (net.core.somaxconn) may be lower.

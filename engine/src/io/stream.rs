@@ -10,6 +10,7 @@ use monoio::{
 use std::{
     cell::Cell,
     io,
+    net::IpAddr,
     os::fd::{AsRawFd, OwnedFd, RawFd},
     time::Duration,
 };
@@ -51,11 +52,11 @@ impl Stream {
         Ok(Self::Socket(TcpStream::from_std(fd.into())?))
     }
 
-    /// Connects; the wait can be dropped at any time.
-    pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
+    /// Connects, from `source` if it is given; the wait can be dropped at any time.
+    pub(crate) async fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<Self> {
         let (mut pause, pause_max) = QUEUE_PAUSE;
         let (socket, connected) = loop {
-            match crate::sys::connect(address) {
+            match crate::sys::connect(address, source) {
                 // TCP waits for room in the origin's queue; a unix socket says that there is none (connect(2)).
                 Err(error) if is_full(address, &error) => {
                     super::sleep(pause).await;

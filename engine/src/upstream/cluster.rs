@@ -1,8 +1,11 @@
 //! A recipe for an upstream: endpoints and how to choose among them.
 
-use crate::address::{Address, ToAddresses};
-use corelane_balancer::{InvalidWeights, Picker, Policy, hash_bytes};
-use std::{io, time::Duration};
+use crate::{
+    address::{Address, ToAddresses},
+    sys,
+};
+use corelane_balancer::{Factory, InvalidWeights, Picker, Policy, hash_bytes};
+use std::{io, net::IpAddr, time::Duration};
 
 /// A group of endpoints that serve the same thing. It is a recipe: plain data that is sent to every lane, where
 /// [`Lane::upstream`](crate::Lane::upstream) makes a picker and a pool of it.
@@ -16,6 +19,7 @@ pub struct Cluster {
     connections_max: Option<u32>,
     queue: Queue,
     idle_max: Option<Duration>,
+    source: Option<IpAddr>,
 }
 
 /// Requests that wait for a connection.
@@ -36,6 +40,7 @@ impl Cluster {
             connections_max: None,
             queue: Queue { requests_max: 1024, wait_max: Duration::from_secs(1) },
             idle_max: None,
+            source: None,
         }
     }
 
@@ -71,8 +76,50 @@ impl Cluster {
         Self::equal(Policy::P2c, endpoints)
     }
 
-    /// Weights for [`random`](Self::random) and [`least_request`](Self::least_request) too: in the order of the
-    /// endpoints; what is left out weighs 1.
+    /// Requests that belong together go to the same endpoint: by default those of one client, else what
+    /// [`Request::balance_by`](crate::Request::balance_by) says. Every lane, process and machine with the same
+    /// endpoints chooses alike, and few requests move when an endpoint comes or goes: see [`Policy::Hash`].
+    pub fn hash(endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        Self::equal(Policy::Hash, endpoints)
+    }
+
+    /// By a policy of one's own: `factory` makes one [`Choose`](corelane_balancer::Choose) for each lane.
+    ///
+    /// ```
+    /// use corelane_engine::{
+    ///     Cluster,
+    ///     balancer::{Candidate, Candidates, Choose, EndpointId, Factory, Rng},
+    /// };
+    /// use std::time::Duration;
+    ///
+    /// /// Keys below 2^63 prefer the first endpoint, the others the last.
+    /// struct Halves;
+    ///
+    /// impl Choose for Halves {
+    ///     fn choose(&mut self, all: &Candidates<'_>, key: u64, _: Duration, _: &mut Rng) -> Option<EndpointId> {
+    ///         let mut all = all.iter();
+    ///         let chosen = if key < 1 << 63 { all.next() } else { all.last() };
+    ///         chosen.map(|one: Candidate<'_>| one.id())
+    ///     }
+    /// }
+    ///
+    /// let cluster = Cluster::custom(["127.0.0.1:9001", "127.0.0.1:9002"], Factory::new(|| Halves));
+    /// ```
+    pub fn custom(endpoints: impl IntoIterator<Item: AsRef<str>>, factory: Factory) -> Self {
+        Self::equal(Policy::Custom(factory), endpoints)
+    }
+
+    /// Connections come from this address of the machine's; the port is the system's choice. Of an endpoint's
+    /// addresses those of the same family are used; unix sockets are not concerned. Default: whatever address the
+    /// system thinks best.
+    #[must_use]
+    pub fn source(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Weights for all but [`round_robin`](Self::round_robin): in the order of the endpoints; what is left out weighs
+    /// 1.
     #[must_use]
     pub fn weights(mut self, weights: impl IntoIterator<Item = u32>) -> Self {
         for (endpoint, weight) in self.endpoints.iter_mut().zip(weights) {
@@ -116,18 +163,27 @@ impl Cluster {
     /// many endpoints. Without it, [`Lane::upstream`](crate::Lane::upstream) does it as the lane starts.
     ///
     /// # Errors
-    /// A name or an address that cannot be understood or found, and weights that cannot be
+    /// A name or an address that cannot be understood or found, or that cannot be reached from the
+    /// [source](Self::source); a source that is none of this machine's; and weights that cannot be
     /// ([`InvalidWeights`](corelane_balancer::InvalidWeights)): with the endpoint in the message.
     pub fn resolve(mut self) -> io::Result<Self> {
+        if let Some(source) = self.source {
+            sys::check_source(source).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot connect from the source {source}: {error}"))
+            })?;
+        }
         let (mut addresses, mut weights) = (Vec::new(), Vec::new());
         for (endpoint, weight) in &self.endpoints {
             let found = endpoint
                 .to_addresses()
                 .map_err(|error| io::Error::new(error.kind(), format!("upstream {endpoint:?}: {error}")))?;
-            for address in found {
-                addresses.push(address);
-                weights.push(*weight);
+            let before = addresses.len();
+            addresses.extend(found.into_iter().filter(|address| self.reaches(address)));
+            if addresses.len() == before {
+                let why = format!("upstream {endpoint:?} has no address of the family of its source");
+                return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
             }
+            weights.resize(addresses.len(), *weight);
         }
         Picker::check(&weights).map_err(|error: InvalidWeights| {
             io::Error::new(io::ErrorKind::InvalidInput, error.to_string())
@@ -139,6 +195,23 @@ impl Cluster {
     /// The addresses, once [`resolve`](Self::resolve) has found them.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Whether an address can be connected to from the source.
+    fn reaches(&self, address: &Address) -> bool {
+        match (self.source, address.ip()) {
+            (Some(source), Some(ip)) => source.is_ipv4() == ip.is_ipv4(),
+            _ => true,
+        }
+    }
+
+    pub(crate) const fn source_address(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    /// Whether it matters what a request belongs to.
+    pub(crate) const fn asks_for_key(&self) -> bool {
+        matches!(self.policy, Policy::Hash | Policy::Custom(_))
     }
 
     /// How to choose.

@@ -120,12 +120,13 @@ impl Upstream {
     ) -> Result<Response> {
         let message = retry::idempotent(head.method.as_str());
         let roster = self.members.roster();
+        let key = if roster.asks_for_key() { exchange.balance_key() } else { 0 };
         let (mut tried, mut reached, mut fresh_only) = (Tried::default(), 0, None);
         let mut last: Option<Error> = None;
         loop {
             let endpoint = match fresh_only {
                 Some(endpoint) => endpoint,
-                None => match roster.pick(&tried) {
+                None => match roster.pick(key, &tried) {
                     Some(endpoint) => endpoint,
                     None => {
                         let none = Error::new(Side::Upstream, Stage::Route, ErrorKind::NoEndpoint);
@@ -166,8 +167,8 @@ impl Upstream {
                     // there is one; and the next pooled one may have gone, too.
                     tried.insert(endpoint);
                     if attempt.reused {
-                        let other = roster.pick(&tried);
-                        fresh_only = Some(other.unwrap_or_else(|| roster.pick_again(endpoint)));
+                        let other = roster.pick(key, &tried);
+                        fresh_only = Some(other.unwrap_or_else(|| roster.pick_again(key, endpoint)));
                     } else {
                         fresh_only = None;
                     }

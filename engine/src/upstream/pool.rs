@@ -183,7 +183,7 @@ impl Pool {
     ) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
         let due = self.lane.after(exchange.settings().timeouts.connect);
-        let mut connecting = pin!(Stream::connect(self.peer.address()));
+        let mut connecting = pin!(Stream::connect(self.peer.address(), self.peer.source_address()));
         let stream = poll_fn(|cx| {
             exchange.begin_wait(cx);
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {

@@ -49,7 +49,9 @@ impl Roster {
         let turnstile = lane.turnstile(cluster);
         let limited_by = turnstile.as_ref().map(|turnstile| turnstile.name.clone());
         let endpoint = |address: &Address| {
-            let peer = Peer::http(address.unshared()).limited_by(limited_by.clone());
+            let peer = Peer::http(address.unshared())
+                .source(cluster.source_address())
+                .limited_by(limited_by.clone());
             let known = before.and_then(|before| {
                 before.endpoints.iter().find(|endpoint| endpoint.pool.peer == peer).cloned()
             });
@@ -70,14 +72,19 @@ impl Roster {
         self.cluster.as_name()
     }
 
-    /// The next endpoint to try.
-    pub(crate) fn pick(&self, tried: &Tried) -> Option<EndpointId> {
+    /// Whether it matters what a request belongs to.
+    pub(crate) fn asks_for_key(&self) -> bool {
+        self.cluster.asks_for_key()
+    }
+
+    /// The next endpoint to try for what belongs to `key`.
+    pub(crate) fn pick(&self, key: u64, tried: &Tried) -> Option<EndpointId> {
         let mut rng = self.lane.0.rng.borrow_mut();
-        self.picker.borrow_mut().pick(0, self.lane.about_now(), &mut rng, tried)
+        self.picker.borrow_mut().pick(key, self.lane.about_now(), &mut rng, tried)
     }
 
     /// The same endpoint once more.
-    pub(crate) fn pick_again(&self, endpoint: EndpointId) -> EndpointId {
+    pub(crate) fn pick_again(&self, key: u64, endpoint: EndpointId) -> EndpointId {
         // The picker counts what is in flight by its picks; all others are ruled out for this one.
         let mut others = Tried::default();
         for index in 0..self.endpoints.len() {
@@ -86,7 +93,7 @@ impl Roster {
                 others.insert(other);
             }
         }
-        self.pick(&others).unwrap_or(endpoint)
+        self.pick(key, &others).unwrap_or(endpoint)
     }
 
     /// A connection to a picked endpoint: an idle one of this lane's whose origin has not closed it, else one of
