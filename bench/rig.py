@@ -172,8 +172,9 @@ class Process:
 
 
 def prepare(core):
-    """Runs in the child: pins it, and ends it should the script itself be killed."""
-    os.sched_setaffinity(0, {core})
+    """Runs in the child: pins it, unless `core` is `None`, and ends it should the script itself be killed."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -207,9 +208,10 @@ class Rig:
     def start_origin(self):
         self.origin = self.start("origin", self.load_core)
 
-    def start(self, name, core=None):
-        """Starts a server on a free port and waits until it answers."""
-        core = self.proxy_core if core is None else core
+    def start(self, name, core="proxy"):
+        """Starts a server on a free port, on the proxies' core, another or (`None`) any, and waits until it answers.
+        `corelane@2` is corelane with two lanes."""
+        core = self.proxy_core if core == "proxy" else core
         for attempt in range(1, START_TRIES_MAX + 1):
             port = free_port()
             argv = self.command(name, port)
@@ -249,8 +251,10 @@ class Rig:
             addresses += ["--to", f"127.0.0.1:{self.origin.port}"]
         if name == "floor":
             return [self.executable(name), *addresses]
-        if name == "corelane":
-            return [self.executable(name), "proxy", *addresses, "--access-log", "off"]
+        if name.startswith("corelane"):
+            name, _, lanes = name.partition("@")
+            lanes = ["--lanes", lanes or "1"]
+            return [self.executable(name), "proxy", *addresses, *lanes, "--access-log", "off"]
         if name == "haproxy":
             return [tool("haproxy"), "-db", "-f", self.fill(BENCH / "haproxy" / "proxy.cfg", name, port)]
         template = BENCH / "nginx" / ("origin.conf" if name == "origin" else "proxy.conf")

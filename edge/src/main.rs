@@ -48,6 +48,8 @@ use std::{
 
 fn main() -> ExitCode {
     corelane_engine::keep_buffers_apart();
+    // Without it, only the stack of a lane that is stuck is missing from the log.
+    let _ = corelane_engine::watch_stacks();
     // Ends the process itself, with 2, when the command line is wrong.
     let cli = Cli::parse_from(std::env::args_os());
     match run(cli) {

@@ -25,6 +25,10 @@ use std::{
 
 /// With fewer descriptors there is no serving: the engine keeps 128 to itself, and a client needs two.
 const DESCRIPTORS_MIN: u64 = 256;
+/// A lane that has stood still for so long is not worth waiting for: whoever supervises the process restarts it.
+const LANE_LOST: Duration = Duration::from_secs(10);
+/// What the log gets to write the reason for an abort.
+const LOG_LAST_LINES: Duration = Duration::from_millis(200);
 /// How long the end waits for a log that is being written.
 const LOG_CLOSE_MAX: Duration = Duration::from_secs(2);
 
@@ -211,6 +215,14 @@ fn on_event(events: Events, cut: Arc<AtomicU64>) -> impl Fn(&Event) + Send + Syn
             cut.fetch_add(*more, Ordering::Relaxed);
         }
         events.event(event);
+        if let Event::LaneStuck { silent, .. } = event
+            && *silent >= LANE_LOST
+        {
+            events.error("a lane that stands still for so long does not come back; ending, to be restarted");
+            // The log has a thread of its own; half of the lanes' clients wait for nothing.
+            thread::park_timeout(LOG_LAST_LINES);
+            std::process::abort();
+        }
     }
 }
 
