@@ -234,7 +234,7 @@ impl Fields {
     }
 
     /// The values of all fields with a known name.
-    pub(crate) fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn all_known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
     }
 

@@ -5,6 +5,7 @@
 
 use crate::fields::{InvalidField, Known, Part};
 use crate::grammar::{is_token, trim};
+use crate::trail::{Client, Trail};
 use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope};
 use http::Method;
 use std::fmt::Write;
@@ -13,17 +14,26 @@ use std::net::IpAddr;
 /// Where a request comes from and through whom it goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Hop<'a> {
-    /// The client, or the proxy in front of us; `None` if it has no address, as on a unix socket. Its port is not sent
-    /// on: too many readers of `for=` take everything for an address.
-    pub client: Option<IpAddr>,
+    /// The other end of the connection, be it the client or a proxy in front of us; `None` if it has no address, as on
+    /// a unix socket. Its port is not sent on: too many readers of `for=` take everything for an address.
+    pub peer: Option<IpAddr>,
     /// What the client spoke: `http` or `https`.
     pub scheme: &'a str,
     /// Our pseudonym in `Via`: a token, the same for every instance that a loop could go through.
     pub via: &'a str,
     /// The id of the request if it brings none, or none that is acceptable.
     pub request_id: &'a str,
-    /// The client is a proxy whose word is taken: what it says of its clients is extended instead of replaced.
-    pub trusted: bool,
+    /// The peer is a proxy whose word is taken: what it says of its clients is extended instead of replaced.
+    pub trusted: Option<Trusted>,
+}
+
+/// A proxy whose word is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Trusted {
+    /// The list that it keeps.
+    pub trail: Trail,
+    /// Whom that list [says](crate::trail::client) to be the client.
+    pub client: Option<Client>,
 }
 
 /// Longest `X-Request-Id` that is taken from a client, in bytes.
@@ -32,20 +42,16 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Changes a received request for the next hop.
 ///
 /// `Via`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `Forwarded` and `X-Request-Id` are added.
-/// From a trusted proxy, the two lists (`X-Forwarded-For`, `Forwarded`) are extended, and the other two are kept if
-/// they are there; from anybody else all four are replaced. A client without an address is `for=unknown` (RFC 7239
-/// §6.2), and nobody in `X-Forwarded-For`. [`Kind::Loop`] if the request has been here before.
+/// What a stranger says of his own is replaced. Of what a trusted proxy says, the list that it keeps is extended; the
+/// other list, which it may have passed unread, is written anew: the client, then the proxy. One that keeps
+/// `X-Forwarded-For` is also believed in the two fields that go with it. A peer without an address is `for=unknown`
+/// (RFC 7239 §6.2), and nobody in `X-Forwarded-For`. [`Kind::Loop`] if the request has been here before.
 pub fn request(head: &mut RequestHead, hop: &Hop<'_>) -> Result<(), Error> {
     if head.fields.all_known(Known::Via).any(|value| names(value, hop.via.as_bytes())) {
         return Err(of_exchange(Kind::Loop));
     }
     decrement_max_forwards(head)?;
-    let mut text = AddressText::default();
-    match hop.client {
-        Some(client) => text.write(client.to_canonical()),
-        None => text.push(b"unknown"),
-    }
-    add(&mut head.fields, hop, &text)
+    add(&mut head.fields, hop)
         // Only what comes from our own configuration can be invalid here.
         .map_err(|_| Error { blame: Blame::Us, scope: Scope::Stream, kind: Kind::Field })?;
     append_via(&mut head.fields, head.version.number(), hop.via)
@@ -92,40 +98,48 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
         .map_err(|_| of_exchange(Kind::MaxForwards))
 }
 
-fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), InvalidField> {
-    let address = address.as_bytes();
-    let before = |known| if hop.trusted { Part::All(known) } else { Part::Fixed(b"") };
-    match hop.client {
-        Some(_) => {
-            fields.set_known(Known::XForwardedFor, &[before(Known::XForwardedFor), Part::Fixed(address)])?;
-        }
-        None if hop.trusted => {}
-        None => fields.remove_known(Known::XForwardedFor),
-    }
-    if !hop.trusted || fields.known(Known::XForwardedProto).is_none() {
-        fields.set_known(Known::XForwardedProto, &[Part::Bytes(hop.scheme.as_bytes())])?;
+fn add(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
+    let keeps = hop.trusted.map(|trusted| trusted.trail);
+    let client = hop.trusted.and_then(|trusted| trusted.client);
+    let (peer, named) = (AddressText::of(hop.peer), AddressText::of(client.map(|client| client.ip)));
+    add_forwarded_for(fields, keeps, client.map(|_| &named), hop.peer.map(|_| &peer))?;
+    if keeps != Some(Trail::XForwardedFor) || fields.known(Known::XForwardedProto).is_none() {
+        let scheme = client.and_then(|client| client.scheme).unwrap_or(hop.scheme);
+        fields.set_known(Known::XForwardedProto, &[Part::Bytes(scheme.as_bytes())])?;
     }
     let host = HostText::of(fields.known(Known::Host).unwrap_or_default());
-    if !hop.trusted || fields.known(Known::XForwardedHost).is_none() {
+    if keeps != Some(Trail::XForwardedFor) || fields.known(Known::XForwardedHost).is_none() {
         match host {
             HostText::Absent => fields.remove_known(Known::XForwardedHost),
             _ => fields.set_known(Known::XForwardedHost, &[Part::First(Known::Host)])?,
         }
     }
-    let (open, close): (&[u8], &[u8]) =
-        if address.contains(&b':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    let nothing = Part::Fixed(b"");
+    let before = match (keeps, client) {
+        (Some(Trail::Forwarded), _) => [Part::All(Known::Forwarded), nothing, nothing, nothing],
+        (_, Some(_)) => {
+            let [open, address, close] = named.as_node();
+            [open, address, close, Part::Fixed(b", ")]
+        }
+        _ => [nothing; 4],
+    };
+    let [open, address, close] = peer.as_node();
     let (host_name, host_value, host_end): (&[u8], Part<'_>, &[u8]) = match host {
         HostText::Token => (b";host=", Part::First(Known::Host), b""),
         HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
-        HostText::Absent | HostText::Unquotable => (b"", Part::Fixed(b""), b""),
+        HostText::Absent | HostText::Unquotable => (b"", nothing, b""),
     };
+    let [all_or_open, before_address, before_close, comma] = before;
     fields.set_known(
         Known::Forwarded,
         &[
-            before(Known::Forwarded),
-            Part::Fixed(open),
-            Part::Fixed(address),
-            Part::Fixed(close),
+            all_or_open,
+            before_address,
+            before_close,
+            comma,
+            open,
+            address,
+            close,
             Part::Fixed(host_name),
             host_value,
             Part::Fixed(host_end),
@@ -134,6 +148,27 @@ fn add(fields: &mut Fields, hop: &Hop<'_>, address: &AddressText) -> Result<(), 
         ],
     )?;
     add_request_id(fields, hop)
+}
+
+/// The list of addresses: those that were there if the peer keeps it, else the client; and then the peer, if it has one.
+fn add_forwarded_for(
+    fields: &mut Fields,
+    keeps: Option<Trail>,
+    client: Option<&AddressText>,
+    peer: Option<&AddressText>,
+) -> Result<(), InvalidField> {
+    let keeps = keeps == Some(Trail::XForwardedFor);
+    let mut set = |parts: &[Part<'_>]| fields.set_known(Known::XForwardedFor, parts);
+    match (keeps, client, peer) {
+        (true, _, Some(peer)) => set(&[Part::All(Known::XForwardedFor), peer.as_part()]),
+        (true, _, None) => Ok(()),
+        (false, Some(client), Some(peer)) => set(&[client.as_part(), Part::Fixed(b", "), peer.as_part()]),
+        (false, Some(one), None) | (false, None, Some(one)) => set(&[one.as_part()]),
+        (false, None, None) => {
+            fields.remove_known(Known::XForwardedFor);
+            Ok(())
+        }
+    }
 }
 
 fn add_request_id(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
@@ -220,6 +255,15 @@ impl Default for AddressText {
     reason = "the longest text of an address fits, whoever it is from"
 )]
 impl AddressText {
+    fn of(address: Option<IpAddr>) -> Self {
+        let mut text = Self::default();
+        match address {
+            Some(address) => text.write(address.to_canonical()),
+            None => text.push(b"unknown"),
+        }
+        text
+    }
+
     fn write(&mut self, address: IpAddr) {
         match address {
             IpAddr::V4(address) => {
@@ -239,8 +283,16 @@ impl AddressText {
         self.len = end;
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    fn as_part(&self) -> Part<'_> {
+        Part::Fixed(&self.bytes[..self.len])
+    }
+
+    /// As a parameter of `Forwarded`.
+    fn as_node(&self) -> [Part<'_>; 3] {
+        let address = &self.bytes[..self.len];
+        let (open, close): (&[u8], &[u8]) =
+            if address.contains(&b':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+        [Part::Fixed(open), self.as_part(), Part::Fixed(close)]
     }
 }
 

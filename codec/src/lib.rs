@@ -11,6 +11,7 @@
 //! | [`framing`] | where a message ends (RFC 9112 §6.3), as one function for each direction |
 //! | [`h1`] | HTTP/1.0 and HTTP/1.1: a [`h1::Server`] and a [`h1::Client`] connection |
 //! | [`forward`] | what an intermediary must change in a head (RFC 9110 §7.6, RFC 7239) |
+//! | [`trail`] | who the client is, by what trusted proxies say |
 //! | [`limits`] | every limit, with its unit and its default |
 //! | [`error`] | who is to blame and how far the damage goes |
 //!
@@ -38,6 +39,7 @@ mod grammar;
 pub mod h1;
 pub mod head;
 pub mod limits;
+pub mod trail;
 
 pub use error::{Blame, Error, Kind, Scope};
 pub use fields::Fields;

@@ -3,7 +3,7 @@
 
 use corelane_codec::forward::{self, Hop};
 use corelane_codec::h1::{Client, Event, Server};
-use corelane_codec::{Limits, RequestHead, ResponseHead};
+use corelane_codec::{Limits, RequestHead, ResponseHead, trail};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -42,11 +42,11 @@ const REQUEST: &[u8] = b"POST /path?query HTTP/1.1\r\nHost: example.com\r\nUser-
 const RESPONSE: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nServer: test\r\n\
     Date: today\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
 const HOP: Hop<'_> = Hop {
-    client: Some(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
+    peer: Some(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
     scheme: "http",
     via: "corelane",
     request_id: "0af7651916cd43dd8448eb211c80319c",
-    trusted: true,
+    trusted: Some(forward::Trusted { trail: trail::Trail::XForwardedFor, client: None }),
 };
 
 /// Everything that the codec does for one request, with memory that is used again.

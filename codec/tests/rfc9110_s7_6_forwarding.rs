@@ -3,7 +3,8 @@
 
 mod wire;
 
-use corelane_codec::forward::{self, Hop};
+use corelane_codec::forward::{self, Hop, Trusted};
+use corelane_codec::trail::{Client, Trail};
 use corelane_codec::{Blame, Kind, RequestHead, ResponseHead, Scope, Version};
 use http::Method;
 use wire::{answer, get_with, one_request, server, texts};
@@ -107,11 +108,11 @@ fn s10_1_4_te_says_whether_trailers_are_taken() {
 }
 
 const HOP: Hop<'_> = Hop {
-    client: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1))),
+    peer: Some(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1))),
     scheme: "http",
     via: "corelane",
     request_id: "fresh-id",
-    trusted: false,
+    trusted: None,
 };
 
 fn forwarded(fields: &str, hop: &Hop<'_>) -> Vec<(String, String)> {
@@ -145,33 +146,63 @@ fn h1q_68_b_12_what_an_untrusted_client_says_is_replaced() {
     }
 }
 
+fn trusted(trail: Trail, client: Option<(&str, Option<&'static str>)>) -> Option<Trusted> {
+    let client = client.map(|(ip, scheme)| Client { ip: ip.parse().unwrap(), port: None, scheme });
+    Some(Trusted { trail, client })
+}
+
+const SAID: &str = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: wss\r\nX-Forwarded-For: 7.7.7.7\r\n\
+                    X-Forwarded-Host: front\r\nForwarded: for=8.8.8.8\r\nForwarded: for=9.9.9.9;proto=https\r\n";
+
 #[test]
-fn b_12_what_a_trusted_proxy_says_is_extended() {
-    let hop = Hop { trusted: true, scheme: "https", ..HOP };
-    let fields = forwarded(
-        "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: wss\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Host: front\r\nForwarded: for=6.6.6.6\r\n",
-        &hop,
-    );
+fn b_12_b_70_what_a_trusted_proxy_says_is_extended() {
+    let hop = Hop { trusted: trusted(Trail::XForwardedFor, Some(("7.7.7.7", None))), ..HOP };
+    let fields = forwarded(SAID, &hop);
     assert_eq!(value(&fields, "X-Forwarded-For"), "6.6.6.6, 7.7.7.7, 192.0.2.1");
     assert_eq!(value(&fields, "X-Forwarded-Proto"), "wss");
     assert_eq!(value(&fields, "X-Forwarded-Host"), "front");
-    assert_eq!(value(&fields, "Forwarded"), "for=6.6.6.6, for=192.0.2.1;host=example.com;proto=https");
+    let hop = Hop { trusted: trusted(Trail::XForwardedFor, None), scheme: "https", ..HOP };
     let fields = forwarded("", &hop);
     assert_eq!(value(&fields, "X-Forwarded-For"), "192.0.2.1");
     assert_eq!(value(&fields, "X-Forwarded-Proto"), "https");
     assert_eq!(value(&fields, "X-Forwarded-Host"), "example.com");
     assert_eq!(value(&fields, "Forwarded"), "for=192.0.2.1;host=example.com;proto=https");
+
+    let hop = Hop { trusted: trusted(Trail::Forwarded, Some(("9.9.9.9", Some("https")))), ..HOP };
+    let fields = forwarded(SAID, &hop);
+    let list = "for=8.8.8.8, for=9.9.9.9;proto=https, for=192.0.2.1;host=example.com;proto=http";
+    assert_eq!(value(&fields, "Forwarded"), list);
+    assert_eq!(value(&fields, "X-Forwarded-Proto"), "https", "it says so");
+    let hop = Hop { trusted: trusted(Trail::Forwarded, None), ..HOP };
+    assert_eq!(value(&forwarded("", &hop), "Forwarded"), "for=192.0.2.1;host=example.com;proto=http");
+}
+
+#[test]
+fn h1q_68_the_list_that_a_trusted_proxy_does_not_keep_is_written_anew() {
+    // It may have passed what a stranger wrote.
+    let hop = Hop { trusted: trusted(Trail::XForwardedFor, Some(("2001:db8::7", None))), ..HOP };
+    let fields = forwarded(SAID, &hop);
+    let list = "for=\"[2001:db8::7]\", for=192.0.2.1;host=example.com;proto=http";
+    assert_eq!(value(&fields, "Forwarded"), list);
+    let hop = Hop { trusted: trusted(Trail::Forwarded, Some(("9.9.9.9", None))), ..HOP };
+    let fields = forwarded(SAID, &hop);
+    assert_eq!(value(&fields, "X-Forwarded-For"), "9.9.9.9, 192.0.2.1");
+    assert_eq!(value(&fields, "X-Forwarded-Proto"), "http");
+    assert_eq!(value(&fields, "X-Forwarded-Host"), "example.com");
+    // And of a proxy on a unix socket.
+    assert_eq!(value(&forwarded(SAID, &Hop { peer: None, ..hop }), "X-Forwarded-For"), "9.9.9.9");
 }
 
 #[test]
 fn rfc7239_s6_2_a_client_without_an_address_is_unknown() {
-    let (stranger, trusted) = (Hop { client: None, ..HOP }, Hop { client: None, trusted: true, ..HOP });
+    let stranger = Hop { peer: None, ..HOP };
+    let trusted = Hop { trusted: trusted(Trail::XForwardedFor, None), ..stranger };
     let said = "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n";
     for (fields, hop, list, forwarded_for) in [
         ("", &stranger, "", "for=unknown"),
         (said, &stranger, "", "for=unknown"),
         ("", &trusted, "", "for=unknown"),
-        (said, &trusted, "6.6.6.6", "for=6.6.6.6, for=unknown"),
+        (said, &trusted, "6.6.6.6", "for=unknown"),
     ] {
         let fields = forwarded(fields, hop);
         assert_eq!(value(&fields, "X-Forwarded-For"), list);
@@ -198,7 +229,7 @@ fn rfc7239_s6_addresses_and_hosts_are_quoted_when_they_must_be() {
         ),
     ] {
         let mut head = one_request(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        forward::request(&mut head, &Hop { client: client.parse().ok(), ..HOP }).unwrap();
+        forward::request(&mut head, &Hop { peer: client.parse().ok(), ..HOP }).unwrap();
         assert_eq!(head.fields.get("forwarded").unwrap(), expected.as_bytes());
         assert_eq!(head.fields.get("x-forwarded-for").unwrap(), forwarded_for.as_bytes());
     }

@@ -10,7 +10,7 @@ use crate::{
     router::{Hosts, Paths, is_plain},
 };
 use corelane_engine::{
-    Cluster, Error, Fields, Handler, Lane, Request, RequestHead, Response, Result, Settings, Side,
+    Cluster, Error, Fields, Handler, Lane, Network, Request, RequestHead, Response, Result, Settings, Side,
     StatusCode, Upstream,
 };
 use std::{collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
@@ -199,11 +199,9 @@ impl Gateway {
     }
 }
 
-/// Whether a client may come in. One of a unix socket has no address, and so is in no network.
+/// Whether a client may come in; `None`: one of a unix socket.
 fn admits(rules: &Rules, client: Option<IpAddr>) -> bool {
-    let is_in = |networks: &[crate::config::values::Network]| {
-        client.is_some_and(|client| networks.iter().any(|network| network.contains(client)))
-    };
+    let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(client));
     !is_in(&rules.deny) && (rules.allow.is_empty() || is_in(&rules.allow))
 }
 

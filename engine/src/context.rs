@@ -1,6 +1,7 @@
 //! What the parts of one exchange share: its connection, its record, its marks in time.
 
 use crate::{
+    address::Address,
     downstream::Downstream,
     error::{Error, Result},
     lane::Lane,
@@ -11,9 +12,10 @@ use crate::{
     wheel::{Tick, Timer},
 };
 use corelane_balancer::hash_bytes;
+use corelane_codec::{Fields, forward::Trusted, trail};
 use std::{
     cell::{Cell, Ref, RefCell},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     task::Context,
     time::Duration,
@@ -48,6 +50,8 @@ pub(crate) struct Exchange {
     timer: Rc<Timer>,
     /// It is over: whoever still holds it has no business with the client any more.
     closed: Cell<bool>,
+    /// Its peer is a proxy whose word is taken.
+    trusted: Cell<Option<Trusted>>,
     /// What the request belongs to, for policies that ask; `None`: to its client.
     balance_key: Cell<Option<u64>>,
     /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
@@ -62,6 +66,7 @@ impl Exchange {
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let mut record = lane.take_record();
         record.at = lane.wall();
+        record.peer = connection.peer.clone();
         (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
         let settings = connection.door.settings().clone();
         connection.set_content_bytes_max(settings.content_bytes_max);
@@ -75,6 +80,7 @@ impl Exchange {
             pace: RefCell::default(),
             due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
             settings: RefCell::new(settings),
+            trusted: Cell::new(None),
             balance_key: Cell::new(None),
             expects: Cell::new(false),
         };
@@ -135,9 +141,29 @@ impl Exchange {
         })
     }
 
+    /// Finds out who the client is, if a trusted proxy has sent the request.
+    pub(crate) fn find_client(&self, fields: &Fields) {
+        let (connection, settings) = (self.connection(), self.connection().door.settings());
+        if settings.trusted_proxies.is_empty() || !settings.trusts(connection.peer.ip()) {
+            return;
+        }
+        let client = trail::client(fields, settings.trail, |ip| settings.trusts(Some(ip)));
+        self.trusted.set(Some(Trusted { trail: settings.trail, client }));
+        if let Some(client) = client {
+            let address = SocketAddr::new(client.ip, client.port.unwrap_or(0));
+            self.record(|record| record.client = Address::Ip(address));
+        }
+    }
+
+    /// What the peer says of its clients, if its word is taken.
+    pub(crate) fn trusted(&self) -> Option<Trusted> {
+        self.trusted.get()
+    }
+
     /// The client's address, if it has one. An IPv4 client on an IPv6 socket is an IPv4 client.
     pub(crate) fn client_ip(&self) -> Option<IpAddr> {
-        self.connection().peer.ip().map(|ip| ip.to_canonical())
+        let named = self.trusted.get().and_then(|trusted| trusted.client).map(|client| client.ip);
+        named.or_else(|| self.connection().peer.ip().map(|ip| ip.to_canonical()))
     }
 
     /// The client waits for a 100.

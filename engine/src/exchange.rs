@@ -101,6 +101,7 @@ enum Admitted {
 fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     let lane = exchange.lane();
     exchange.set_expects(head.expects_continue);
+    exchange.find_client(&head.fields);
     exchange.record(|record| {
         if lane.has_sink() {
             record.of(&head);

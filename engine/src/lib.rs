@@ -76,6 +76,7 @@ mod letter;
 mod listener;
 mod message;
 mod metrics;
+mod network;
 mod pace;
 mod process;
 mod record;
@@ -100,6 +101,7 @@ pub use corelane_balancer as balancer;
 pub use corelane_balancer::{Policy, retry::RetryPolicy};
 pub use corelane_codec::{
     Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version, fields::InvalidField,
+    trail::Trail,
 };
 pub use engine::{
     Builder, Engine, FnSink, Handle, Pin, ReloadError, StartError, available_cpus, probe_driver,
@@ -112,6 +114,7 @@ pub use io::driver::{Driver, RING_FLAGS, Running};
 pub use lane::Lane;
 pub use message::{Request, Response, UpstreamInfo};
 pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
+pub use network::Network;
 pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
 pub use settings::Settings;
 pub use sink::{Event, Level, Sink};

@@ -100,12 +100,15 @@ impl Request {
         self.head.upgrade
     }
 
-    /// The other end of the connection: the client, or a proxy between it and us.
+    /// The other end of the connection: the client, or a proxy between it and us. Who is meant by the request is
+    /// [`client_ip`](Self::client_ip).
     pub fn client(&self) -> &Address {
         &self.exchange.connection().peer
     }
 
-    /// The client's IP address; `None` on a unix socket. An IPv4 client of an IPv6 socket has an IPv4 address.
+    /// The client's IP address: the peer's, unless that is a [trusted proxy](crate::Settings::trusted_proxies) that
+    /// says otherwise. `None` if the client came over a unix socket. An IPv4 client of an IPv6 socket has an IPv4
+    /// address.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.exchange.client_ip()
     }

@@ -169,8 +169,11 @@ pub struct Record {
     pub duration: Duration,
     /// Where the time went.
     pub phases: Phases,
-    /// The client.
+    /// The client, which is the peer unless a [trusted proxy](crate::Settings::trusted_proxies) says otherwise; then the
+    /// port is 0 if it does not tell it.
     pub client: Address,
+    /// The other end of the connection.
+    pub peer: Address,
     /// The address that the client connected to.
     pub local: Address,
     /// The id that went to the origin and stands in every log line about the exchange.
@@ -212,6 +215,7 @@ impl Record {
             duration: Duration::ZERO,
             phases: Phases::default(),
             client: Address::Unnamed,
+            peer: Address::Unnamed,
             local: Address::Unnamed,
             request_id: Vec::new(),
             method: None,

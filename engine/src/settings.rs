@@ -1,8 +1,9 @@
 //! What an exchange is held to: sizes, times, and when it is tried again.
 
-use crate::timeouts::Timeouts;
+use crate::{network::Network, timeouts::Timeouts};
 use corelane_balancer::retry::RetryPolicy;
-use corelane_codec::Limits;
+use corelane_codec::{Limits, trail::Trail};
+use std::{net::IpAddr, sync::Arc};
 
 /// What exchanges are held to. A [builder](crate::Builder::settings) has one for all listeners, a
 /// [listener](crate::Builder::serve_with) may have its own, and a handler may give an exchange
@@ -29,6 +30,19 @@ pub struct Settings {
     /// Content of a request that is kept for another attempt, in bytes; with more it cannot be tried again once it
     /// has been sent. Default 64 KiB.
     pub replay_bytes_max: usize,
+    /// Proxies before us whose word is taken: a request of theirs is their [client's](crate::Request::client_ip), and
+    /// what they say of the way that it took is passed on. They are always the listener's. Default: nobody.
+    pub trusted_proxies: Arc<[Network]>,
+    /// The list that these proxies keep, and that is believed; the other one may be anybody's invention. It is always
+    /// the listener's. Default: `X-Forwarded-For`.
+    pub trail: Trail,
+}
+
+impl Settings {
+    /// Whether this is a proxy whose word is taken; `None`: one on a unix socket.
+    pub(crate) fn trusts(&self, who: Option<IpAddr>) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(who))
+    }
 }
 
 impl Default for Settings {
@@ -39,6 +53,8 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             content_bytes_max: None,
             replay_bytes_max: 64 << 10,
+            trusted_proxies: Arc::default(),
+            trail: Trail::default(),
         }
     }
 }

@@ -55,6 +55,10 @@ known! {
     ClientAddress = "client.address",
     /// The client's port.
     ClientPort = "client.port",
+    /// The address of the proxy before us, where the client is not the one who has connected.
+    PeerAddress = "network.peer.address",
+    /// And its port.
+    PeerPort = "network.peer.port",
     /// The method.
     Method = "http.request.method",
     /// The target as it came.
@@ -187,15 +191,25 @@ pub(crate) enum Value<'a> {
     Notes(&'a [(std::borrow::Cow<'static, str>, String)]),
 }
 
+fn ip(address: &Address) -> Value<'_> {
+    address.ip().map_or(Value::Address(address), |ip| Value::Ip(ip.to_canonical()))
+}
+
+/// A port of 0 is one that is not known.
+fn port(address: &Address) -> Value<'_> {
+    address.port().filter(|port| *port != 0).map_or(Value::Missing, |port| Value::Number(port.into()))
+}
+
 fn known<'a>(field: Known, line: &Line<'a>) -> Value<'a> {
     match field {
         Known::Time => Value::Time(line.at),
         Known::TimeApache => Value::TimeApache(line.at),
         Known::RequestId => text(line.request_id),
-        Known::ClientAddress => {
-            line.client.ip().map_or(Value::Address(line.client), |ip| Value::Ip(ip.to_canonical()))
-        }
-        Known::ClientPort => line.client.port().map_or(Value::Missing, |port| Value::Number(port.into())),
+        Known::ClientAddress => ip(line.client),
+        Known::ClientPort => port(line.client),
+        Known::PeerAddress | Known::PeerPort if line.peer == line.client => Value::Missing,
+        Known::PeerAddress => ip(line.peer),
+        Known::PeerPort => port(line.peer),
         Known::Method => line.method.map_or(Value::Missing, |method| text(method.as_str().as_bytes())),
         Known::Target => text(line.target),
         Known::Path => text(line.path_and_query().0),

@@ -177,11 +177,24 @@ mod tests {
             reused: false,
             outcome: AttemptOutcome::Status(200),
         }];
-        let line = Line { client: &Address::Unnamed, attempts: &attempts, ..sample() };
+        let line =
+            Line { client: &Address::Unnamed, peer: &Address::Unnamed, attempts: &attempts, ..sample() };
         let value = parsed(&line);
         assert_eq!(value["client.address"], "unix:");
         assert!(value.get("client.port").is_none());
         assert_eq!(value["attempts"][0]["endpoint"], "unix:/run/\"a\"\n.sock");
+    }
+
+    #[test]
+    fn b_70_a_proxy_before_us_is_told_apart_from_the_client() {
+        let client = Address::Ip(SocketAddr::from(([198, 51, 100, 7], 0)));
+        let value = parsed(&Line { client: &client, ..sample() });
+        assert_eq!(value["client.address"], "198.51.100.7");
+        assert!(value.get("client.port").is_none(), "it is not known");
+        assert_eq!(
+            (&value["network.peer.address"], &value["network.peer.port"]),
+            (&json!("192.0.2.1"), &json!(40000))
+        );
     }
 
     #[test]

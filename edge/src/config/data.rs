@@ -3,7 +3,7 @@
 use super::{
     settings::Said,
     source::At,
-    values::{Edits, Network, Template, User},
+    values::{Edits, Template, User},
 };
 use crate::{
     address::{Listen, To},
@@ -12,7 +12,7 @@ use crate::{
     logs::Logs,
     router::{Conditions, HostPattern, PathPattern},
 };
-use corelane_engine::{Driver, Settings, StatusCode};
+use corelane_engine::{Driver, Network, Settings, StatusCode};
 
 #[derive(Debug)]
 pub(crate) struct Config {

@@ -59,7 +59,7 @@ impl Upstream {
     /// Sends the request to an endpoint and gives its answer; tries again where that is safe.
     ///
     /// What an intermediary must change is changed here: `Via`, `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are
-    /// set on the request, `Via` on the response. The content goes out while the answer is awaited, and may still go
+    /// set on the request (or extended: see [`Settings::trusted_proxies`](crate::Settings::trusted_proxies)), `Via` on the response. The content goes out while the answer is awaited, and may still go
     /// on while the answer's content is read.
     ///
     /// # Errors
@@ -92,14 +92,13 @@ impl Upstream {
     }
 
     fn prepare(&self, head: &mut RequestHead, exchange: &Exchange) -> Result<()> {
-        let client = exchange.connection().peer.ip();
         let mut forward = |request_id: &[u8]| {
             let hop = forward::Hop {
-                client: client.map(|ip| ip.to_canonical()),
+                peer: exchange.connection().peer.ip(),
                 scheme: "http",
                 via: &self.lane.0.process.config.via,
                 request_id: str::from_utf8(request_id).unwrap_or_default(),
-                trusted: false,
+                trusted: exchange.trusted(),
             };
             forward::request(head, &hop)
         };

@@ -46,6 +46,7 @@ pub(crate) struct Seen {
     pub(crate) phases: Phases,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) client: Address,
+    pub(crate) peer: Address,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
 }
@@ -65,6 +66,7 @@ impl Seen {
             phases: record.phases,
             attempts: record.attempts.clone(),
             client: record.client.clone(),
+            peer: record.peer.clone(),
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,
         }

@@ -5,7 +5,7 @@ use super::{
     Form, Kind, NOTHING, Section, around, form, key, limits, retry, route, times,
 };
 
-pub(super) const ALLOW: Kind = Kind::OneOrTexts(form("an address or a network", "10.0.0.0/8"));
+pub(super) const ALLOW: Kind = Kind::OneOrTexts(form("an address, a network or unix", "10.0.0.0/8"));
 pub(super) const PAGES: Kind = Kind::Named { name: "statuses (`404`, `\"5xx\"`)", section: &PAGE };
 
 pub(crate) static SITE: Section = Section {

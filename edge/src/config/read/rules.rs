@@ -6,10 +6,11 @@ use crate::{
     config::{
         data::{BasicAuth, Page, Rules},
         reader::{Located, Pairs},
-        values::{self, Edits, Network, User},
+        values::{self, Edits, User},
     },
     words::quote,
 };
+use corelane_engine::Network;
 
 /// What one of them says itself.
 pub(super) fn rules(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Rules {
