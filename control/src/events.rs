@@ -51,7 +51,7 @@ impl EventLog {
     }
 
     /// Writes what is queued, if that takes no longer than `wait`.
-    pub fn close(self, wait: Duration) -> bool {
+    pub fn close(&self, wait: Duration) -> bool {
         self.0.close(wait)
     }
 

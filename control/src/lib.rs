@@ -6,6 +6,7 @@
 //! | [`admin`] | `/livez`, `/readyz`, `/metrics`, `/stats.json` and more, on TCP or a unix socket |
 //! | [`log`] | the access log: lanes collect lines, a thread writes them, and nothing ever waits |
 //! | [`events`] | the engine's own log, on standard error |
+//! | [`names`] | endpoints' names, looked up again in the background |
 //!
 //! Nothing here is on the path of a request, and nothing that an admin client does is felt by a lane: a lane copies
 //! its numbers when it is asked to, and that is all.
@@ -17,6 +18,7 @@ mod clock;
 mod control;
 pub mod events;
 pub mod log;
+pub mod names;
 mod process;
 mod prometheus;
 mod stats;

@@ -5,30 +5,33 @@ use super::{
     line::Line,
     writer::{Batch, Queue},
 };
+use arc_swap::{ArcSwap, Cache};
 use corelane_engine::{Record, Sink};
+use std::{fmt, sync::Arc};
 
 /// A lane hands its lines on when it has collected this many bytes, or when it is told to flush.
 const COLLECT_BYTES_MAX: usize = 32 << 10;
 
 /// Collects a lane's lines and hands them to a [`Writer`](super::Writer). It never blocks and, once warm, allocates
 /// nothing for a line: full buffers are exchanged for empty ones that the writer is done with.
-#[derive(Debug)]
 pub struct AccessLog {
-    format: Format,
+    /// It may become another one while lanes run.
+    format: Cache<Arc<ArcSwap<Format>>, Arc<Format>>,
     lines: Batch,
     queue: Queue,
 }
 
 impl AccessLog {
-    pub(crate) fn new(format: Format, queue: Queue) -> Self {
-        Self { format, lines: Batch { bytes: queue.buffer(), lines: 0 }, queue }
+    pub(crate) fn new(format: Arc<ArcSwap<Format>>, queue: Queue) -> Self {
+        Self { format: Cache::new(format), lines: Batch { bytes: queue.buffer(), lines: 0 }, queue }
     }
 
     fn write(&mut self, line: &Line<'_>) {
-        match &self.format {
+        match &**self.format.load() {
             Format::Json(fields) => json::write(&mut self.lines.bytes, fields, line),
             Format::Combined => combined::write(&mut self.lines.bytes, line),
             Format::Template(template) => template.write(&mut self.lines.bytes, line),
+            Format::Nothing => return,
         }
         self.lines.lines += 1;
         if self.lines.bytes.len() >= COLLECT_BYTES_MAX {
@@ -42,6 +45,12 @@ impl AccessLog {
         if self.lines.lines > 0 {
             self.queue.drop_lines(&mut self.lines);
         }
+    }
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("lines", &self.lines).finish_non_exhaustive()
     }
 }
 
@@ -72,7 +81,7 @@ mod tests {
     #[test]
     fn res_09_a_lane_keeps_what_fits_and_drops_the_rest() {
         let (queue, lines) = Queue::without_writer(1);
-        let mut log = AccessLog::new(Format::Combined, queue.clone());
+        let mut log = AccessLog::new(in_form(Format::Combined), queue.clone());
         log.write(&sample());
         log.flush();
         assert_eq!(lines.len(), 1, "the first batch is queued");
@@ -87,10 +96,27 @@ mod tests {
         assert!(log.lines.bytes.capacity() < 2 * COLLECT_BYTES_MAX, "the lane's memory is bounded");
     }
 
+    fn in_form(format: Format) -> Arc<ArcSwap<Format>> {
+        Arc::new(ArcSwap::from_pointee(format))
+    }
+
+    #[test]
+    fn the_form_of_lines_may_change() {
+        let (queue, lines) = Queue::without_writer(1);
+        let format = in_form(Format::Nothing);
+        let mut log = AccessLog::new(Arc::clone(&format), queue);
+        log.write(&sample());
+        assert_eq!(log.lines.lines, 0);
+        format.store(Arc::new(Format::Template("x".parse().unwrap())));
+        log.write(&sample());
+        drop(log);
+        assert_eq!(lines.try_recv().unwrap().bytes, b"x\n");
+    }
+
     #[test]
     fn a_lane_that_ends_hands_on_what_it_has() {
         let (queue, lines) = Queue::without_writer(1);
-        let mut log = AccessLog::new(Format::default(), queue);
+        let mut log = AccessLog::new(in_form(Format::default()), queue);
         log.write(&sample());
         drop(log);
         assert_eq!(lines.try_recv().unwrap().lines, 1);
@@ -99,7 +125,7 @@ mod tests {
     #[test]
     fn a_warm_buffer_is_used_again() {
         let (queue, lines) = Queue::without_writer(2);
-        let mut log = AccessLog::new(Format::default(), queue.clone());
+        let mut log = AccessLog::new(in_form(Format::default()), queue.clone());
         log.write(&sample());
         let memory = log.lines.bytes.as_ptr();
         log.flush();

@@ -25,6 +25,8 @@ pub enum Format {
     Combined,
     /// As somebody says.
     Template(Template),
+    /// No line at all, until somebody says otherwise.
+    Nothing,
 }
 
 impl Default for Format {

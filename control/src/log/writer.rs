@@ -1,6 +1,7 @@
 //! The thread that writes a log, and the bounded queue before it.
 
 use super::{AccessLog, Format};
+use arc_swap::ArcSwap;
 use corelane_engine::{Level, Sink};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use std::{
@@ -213,6 +214,7 @@ enum Order {
 #[derive(Debug)]
 pub struct Writer {
     queue: Queue,
+    format: Arc<ArcSwap<Format>>,
     orders: Sender<Order>,
     /// Closed when the thread is done.
     done: Receiver<()>,
@@ -234,13 +236,19 @@ impl Writer {
         let output = Output { file, target, complain, failing: false, gone: false, torn: false };
         let pen = Pen { output, queue: queue.clone(), batches, ordered, _running: running };
         thread::Builder::new().name("corelane-log".to_owned()).spawn(|| pen.run())?;
-        Ok(Self { queue, orders, done })
+        Ok(Self { queue, format: Arc::default(), orders, done })
     }
 
     /// What [`Builder::on_record`](corelane_engine::Builder::on_record) takes: an access log for each lane.
     pub fn sinks(&self, format: Format) -> impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static {
-        let queue = self.queue.clone();
-        move |_lane| Box::new(AccessLog::new(format.clone(), queue.clone()))
+        self.set_format(format);
+        let (queue, format) = (self.queue.clone(), Arc::clone(&self.format));
+        move |_lane| Box::new(AccessLog::new(Arc::clone(&format), queue.clone()))
+    }
+
+    /// How lines look from now on.
+    pub fn set_format(&self, format: Format) {
+        self.format.store(Arc::new(format));
     }
 
     /// Opens the file again under its name, for after it was moved away. Standard streams stay as they are.
@@ -256,7 +264,7 @@ impl Writer {
 
     /// Writes what is queued and ends; false if that took longer than `wait` (a pipe that nobody reads). Lines that
     /// come later are not written.
-    pub fn close(self, wait: Duration) -> bool {
+    pub fn close(&self, wait: Duration) -> bool {
         let _ = self.orders.send_timeout(Order::Close, wait);
         matches!(self.done.recv_timeout(wait), Err(crossbeam_channel::RecvTimeoutError::Disconnected))
     }

@@ -47,7 +47,7 @@ fn start(file: File) -> (Writer, Receiver<String>) {
     let output = Output { file, target, complain, failing: false, gone: false, torn: false };
     let pen = Pen { output, queue: queue.clone(), batches, ordered, _running: running };
     thread::spawn(|| pen.run());
-    (Writer { queue, orders, done }, complaints)
+    (Writer { queue, format: Arc::default(), orders, done }, complaints)
 }
 
 #[test]
