@@ -23,6 +23,6 @@ mod process;
 mod prometheus;
 mod stats;
 
-pub use admin::{Address, Admin};
+pub use admin::{Address, Admin, Operator, Outcome};
 pub use control::{About, Control, Setup};
 pub use events::Events;

@@ -1,10 +1,11 @@
 //! Addresses as they are written on the command line, and what they resolve to.
 
 use crate::{failure::Failure, holder::Holder};
+use corelane_control::names;
 use corelane_engine::Address;
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     str::FromStr,
 };
 
@@ -27,21 +28,14 @@ impl HostPort {
         Self { host: address.ip().to_string(), port: address.port() }
     }
 
-    /// All its addresses, at least one. A name is asked for once, here.
+    /// All its addresses, at least one.
     pub(crate) fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let failed = |why: &dyn fmt::Display| {
+        names::look_up(&names::system(), &self.host, self.port).map_err(|error| {
             let host = &self.host;
             Failure::Run(format!(
-                "cannot resolve {host}: {why}; check the name, or give an address by number"
+                "cannot resolve {host}: {error}; check the name, or give an address by number"
             ))
-        };
-        let mut addresses: Vec<SocketAddr> = match (self.host.as_str(), self.port).to_socket_addrs() {
-            Ok(addresses) => addresses.collect(),
-            Err(error) => return Err(failed(&error)),
-        };
-        addresses.sort();
-        addresses.dedup();
-        if addresses.is_empty() { Err(failed(&"it has no address")) } else { Ok(addresses) }
+        })
     }
 }
 
@@ -201,25 +195,38 @@ impl To {
         Some(HostPort { host: loopback.to_string(), port: at.port })
     }
 
+    /// What its name stands for, or its number; nothing for a unix socket.
+    pub(crate) fn look_up(&self) -> Result<Vec<SocketAddr>, Failure> {
+        match &self.at {
+            Target::Host(at) => at.resolve(),
+            Target::Unix(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Its host and port, if the host is a name.
+    pub(crate) fn name(&self) -> Option<(&str, u16)> {
+        match &self.at {
+            Target::Host(at) if at.host.parse::<IpAddr>().is_err() => Some((&at.host, at.port)),
+            _ => None,
+        }
+    }
+
     /// The addresses to forward to: of a name that has both kinds, the IPv4 ones, because an origin on `localhost`
     /// rarely listens on both.
-    pub(crate) fn resolve(&self) -> Result<Vec<Address>, Failure> {
-        let mut addresses = match &self.at {
-            Target::Host(at) => at.resolve()?,
-            Target::Unix(socket) => return Ok(vec![socket.clone()]),
-        };
-        if addresses.iter().any(SocketAddr::is_ipv4) {
-            addresses.retain(SocketAddr::is_ipv4);
+    pub(crate) fn endpoints(&self, known: &[SocketAddr]) -> Result<Vec<Address>, String> {
+        if let Target::Unix(socket) = &self.at {
+            return Ok(vec![socket.clone()]);
         }
-        if let Some(address) = addresses.iter().find(|address| address.ip().is_unspecified()) {
+        let is_wanted = |address: &&SocketAddr| address.is_ipv4() || !known.iter().any(SocketAddr::is_ipv4);
+        if let Some(address) = known.iter().find(|address| address.ip().is_unspecified()) {
             let loopback = match address.ip() {
                 IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
             };
             let meant = SocketAddr::new(loopback, address.port());
-            return Err(Failure::Usage(format!("--to {address} is no address to connect to; try {meant}")));
+            return Err(format!("{address} is no address to connect to; try {meant}"));
         }
-        Ok(addresses.into_iter().map(Address::Ip).collect())
+        Ok(known.iter().filter(is_wanted).copied().map(Address::Ip).collect())
     }
 }
 
@@ -385,7 +392,7 @@ mod tests {
         assert!(matches!(resolve_listen(&[listen.clone(), listen]), Err(Failure::Usage(_))));
         let to: To = "unix:/run/a=b.sock=3".parse().unwrap();
         assert_eq!((to.to_string().as_str(), to.weight), ("unix:/run/a=b.sock=3", Some(3)));
-        assert_eq!(to.resolve().unwrap(), [socket]);
+        assert_eq!(to.endpoints(&[]).unwrap(), [socket]);
         for wrong in ["unix:", "unix:/a=x", "unix:/a=0"] {
             assert!(wrong.parse::<To>().is_err(), "{wrong}");
         }
@@ -395,6 +402,10 @@ mod tests {
     #[test]
     fn upstreams_may_have_weights() {
         let to = |text: &str| text.parse::<To>();
+        let endpoints = |text: &str| {
+            let to = to(text).unwrap();
+            to.endpoints(&to.look_up().unwrap())
+        };
         assert_eq!(to("127.0.0.1:9001").unwrap().weight, None);
         assert_eq!(to("127.0.0.1:9001=3").unwrap().weight, Some(3));
         for wrong in
@@ -403,10 +414,10 @@ mod tests {
             assert!(to(wrong).is_err(), "{wrong}");
         }
         assert_eq!(
-            to("localhost:9001").unwrap().resolve().unwrap(),
+            endpoints("localhost:9001").unwrap(),
             [Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9001)))]
         );
-        assert!(matches!(to("0.0.0.0:9001").unwrap().resolve(), Err(Failure::Usage(_))));
-        assert!(matches!(to("name.invalid:9001").unwrap().resolve(), Err(Failure::Run(_))));
+        assert!(endpoints("0.0.0.0:9001").unwrap_err().contains("127.0.0.1:9001"));
+        assert!(matches!(to("name.invalid:9001").unwrap().look_up(), Err(Failure::Run(_))));
     }
 }

@@ -49,10 +49,10 @@ pub(crate) struct Usual(Vec<PathBuf>);
 impl Usual {
     pub(crate) fn new(env: Env<'_>) -> Self {
         let mut places = Vec::new();
-        // Service managers separate several by colons.
+        // Service managers separate several by colons. Where there is one, it is meant, and no other.
         if let Some(first) = env("RUNTIME_DIRECTORY").and_then(|all| all.split(':').next().map(PathBuf::from))
         {
-            places.push(first.join(SOCKET));
+            return Self(vec![first.join(SOCKET)]);
         }
         if let Some(session) = env("XDG_RUNTIME_DIR") {
             places.push(Path::new(&session).join("corelane").join(SOCKET));
@@ -101,12 +101,15 @@ fn bind_usual(usual: &Usual, setting: &str, events: &Events) -> Option<Admin> {
     let made = path.parent().map_or(Ok(()), make_directory);
     let bound = match made {
         Ok(()) => Admin::bind(&Address::Unix(path.clone())).map_err(|error| error.says(setting)),
-        Err(error) => Err(format!("cannot create the directory of {}: {error}", path.display())),
+        Err(error) => Err(format!(
+            "cannot create the directory of {}: {error}; choose a {setting}, or off",
+            path.display()
+        )),
     };
     match bound {
         Ok(admin) => Some(admin),
         Err(says) => {
-            events.info(format_args!("going without an admin socket: {says}, or off"));
+            events.info(format_args!("going without an admin socket: {says}"));
             None
         }
     }
@@ -144,7 +147,11 @@ mod tests {
         assert_eq!(places(&[]), ["/run/corelane/admin.sock"]);
         assert_eq!(
             places(&[("RUNTIME_DIRECTORY", "/run/a:/run/b"), ("XDG_RUNTIME_DIR", "/run/user/1")]),
-            ["/run/a/admin.sock", "/run/user/1/corelane/admin.sock", "/run/corelane/admin.sock"]
+            ["/run/a/admin.sock"]
+        );
+        assert_eq!(
+            places(&[("XDG_RUNTIME_DIR", "/run/user/1")]),
+            ["/run/user/1/corelane/admin.sock", "/run/corelane/admin.sock"]
         );
         assert_eq!(places(&[("XDG_RUNTIME_DIR", "relative")]), ["/run/corelane/admin.sock"]);
     }

@@ -21,6 +21,7 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// What is asked for, and what the answer meant.
 struct Answer {
+    socket: PathBuf,
     status: u16,
     content: String,
 }
@@ -39,7 +40,7 @@ pub(crate) fn reload(args: &AskArgs, env: Env<'_>) -> Result<String, Failure> {
 pub(crate) fn drain(args: &AskArgs, env: Env<'_>) -> Result<String, Failure> {
     let answer = ask(args, env, "/drain")?;
     match answer.status {
-        200 => Ok(answer.content),
+        200 => Ok(format!("{}: {}", answer.socket.display(), answer.content)),
         _ => Err(Failure::Run(answer.content.trim_end().to_owned())),
     }
 }
@@ -71,7 +72,10 @@ fn ask(args: &AskArgs, env: Env<'_>, path: &str) -> Result<Answer, Failure> {
         })
     };
     let bytes = exchange(&socket, path).map_err(failed)?;
-    parse(&bytes).ok_or_else(|| Failure::Run(format!("{} is no admin socket of corelane", socket.display())))
+    match parse(&bytes) {
+        Some((status, content)) => Ok(Answer { socket, status, content }),
+        None => Err(Failure::Run(format!("{} is no admin socket of corelane", socket.display()))),
+    }
 }
 
 /// The socket that is named, or that of the configuration, or the usual one.
@@ -112,11 +116,11 @@ fn exchange(socket: &Path, path: &str) -> io::Result<Vec<u8>> {
 }
 
 /// The admin server frames by length, and closes the connection after its answer.
-fn parse(bytes: &[u8]) -> Option<Answer> {
+fn parse(bytes: &[u8]) -> Option<(u16, String)> {
     let text = str::from_utf8(bytes).ok()?;
     let (head, content) = text.split_once("\r\n\r\n")?;
     let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-    Some(Answer { status, content: content.to_owned() })
+    Some((status, content.to_owned()))
 }
 
 #[cfg(test)]
@@ -125,8 +129,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_taken_apart() {
-        let answer = parse(b"HTTP/1.1 422 x\r\na: b\r\n\r\none\ntwo\n").unwrap();
-        assert_eq!((answer.status, answer.content.as_str()), (422, "one\ntwo\n"));
+        let answer = parse(b"HTTP/1.1 422 x\r\na: b\r\n\r\none\ntwo\n");
+        assert_eq!(answer, Some((422, "one\ntwo\n".to_owned())));
         for wrong in ["", "HTTP/1.1 200 OK\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 2\r\n\r\n"] {
             assert!(parse(wrong.as_bytes()).is_none(), "{wrong}");
         }

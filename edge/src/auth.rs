@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     io,
+    rc::Rc,
     sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     thread,
     time::Duration,
@@ -176,7 +177,8 @@ impl Memory {
 pub(crate) struct Gatekeeper {
     pub(crate) lane: Lane,
     pub(crate) verifier: Verifier,
-    pub(crate) memory: Memory,
+    /// Also of whoever comes after this one.
+    pub(crate) memory: Rc<Memory>,
 }
 
 impl Gatekeeper {

@@ -5,6 +5,7 @@ use crate::{
     admin::AdminAt,
     balance::Balance,
     logs::{self, AccessLogTo, Logs},
+    plan::NamesEvery,
     units,
 };
 use clap::{
@@ -144,7 +145,7 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServingArgs {
     /// Lanes: threads that serve, each with an event loop of its own
-    #[arg(long, value_name = "N|auto", default_value = "1", value_parser = lanes)]
+    #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = lanes)]
     pub(crate) lanes: Lanes,
     /// The event loop: io_uring where the kernel grants it, or one of the two
     #[arg(long, value_name = "DRIVER", default_value = "auto", value_enum)]
@@ -162,6 +163,9 @@ pub(crate) struct ServingArgs {
     /// The most content that a request may have; more is answered with 413
     #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = units::size)]
     pub(crate) content_max: u64,
+    /// How often names in --to are looked up again
+    #[arg(long, value_name = "TIME|none", default_value = "30s", value_parser = names_every)]
+    names_every: Every,
     #[command(flatten)]
     times: TimeArgs,
 }
@@ -217,6 +221,10 @@ impl ServingArgs {
         }
     }
 
+    pub(crate) fn names(&self) -> NamesEvery {
+        self.names_every
+    }
+
     /// What every exchange is held to.
     pub(crate) fn exchanges(&self) -> Settings {
         let mut settings = Settings::default();
@@ -259,6 +267,13 @@ fn lanes(text: &str) -> Result<Lanes, String> {
         Ok(lanes) if (1..=LANES_MAX).contains(&lanes) => Ok(Some(lanes)),
         _ => Err(format!("expected a number from 1 to {LANES_MAX}, or auto")),
     }
+}
+
+/// None: never.
+type Every = NamesEvery;
+
+fn names_every(text: &str) -> Result<Every, String> {
+    if text == "none" { Ok(None) } else { units::positive_duration(text).map(Some) }
 }
 
 /// The words are listed by `--help` and by completions.

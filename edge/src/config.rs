@@ -46,6 +46,14 @@ pub(crate) struct Loaded {
     pub(crate) notes: Vec<Note>,
 }
 
+impl Loaded {
+    /// The file and the line in which a value was set, if it was.
+    pub(crate) fn place(&self, path: &str) -> Option<String> {
+        let note = self.notes.iter().find(|note| note.path == path)?;
+        Some(self.files.line(note.origin?))
+    }
+}
+
 /// Why a configuration cannot be served.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid {

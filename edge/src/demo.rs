@@ -3,13 +3,16 @@
 use crate::{
     address::{HostPort, resolve_listen},
     admin::{AdminAt, Usual},
+    balance::Balance,
     cli::DemoArgs,
     failure::Failure,
+    plan::{Plan, Serving},
     proxy,
-    serve::{self, Listening, Plan, Serving, Settings},
+    serve::{self, Command, Listening, Words},
+    upstream::Upstream,
 };
 use corelane_control::{Address, log::Format};
-use corelane_engine::{Cluster, Engine, Handle, Handler, Request, Response, Result, StatusCode};
+use corelane_engine::{Engine, Handle, Handler, Request, Response, Result, StatusCode};
 use std::{
     fmt::Write,
     net::{Ipv4Addr, SocketAddr},
@@ -53,19 +56,17 @@ impl Handler for Origin {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &DemoArgs) -> std::result::Result<(), Failure> {
     let listen = resolve_listen(&args.listen)?;
-    let mut admin = args.serving.admin.clone();
-    if admin.is_empty() {
-        admin.push(AdminAt::Tcp(HostPort::of(ANY_PORT)));
+    let mut serving = Serving::of(&args.serving, Format::Combined);
+    if serving.admin.is_empty() {
+        serving.admin.push(AdminAt::Tcp(HostPort::of(ANY_PORT)));
     }
     let origins = start_origins(args)?;
-    let served = cluster(&origins).and_then(|cluster| {
-        serve::run(Plan {
-            install: &|builder| proxy::install(builder, &listen, &cluster),
-            upstreams: cluster.addresses().to_vec(),
-            serving: Serving::of(&args.serving, Format::Combined),
-            admin,
+    let served = plan(listen, &origins, serving).and_then(|plan| {
+        serve::run(Command {
+            plan,
+            again: None,
             usual: Usual::default(),
-            settings: Settings::Flags,
+            words: Words::Flags,
             say_more: Some(&|listening| crate::print_or_ignore(&guide(listening))),
         })
     });
@@ -85,16 +86,25 @@ fn start_origins(args: &DemoArgs) -> std::result::Result<Handle, Failure> {
         .map_err(|error| Failure::Run(format!("the demo's origins cannot start: {error}")))
 }
 
-fn cluster(origins: &Handle) -> std::result::Result<Cluster, Failure> {
-    Cluster::round_robin(origins.addresses().iter().map(ToString::to_string))
-        .name("default")
-        .resolve()
-        .map_err(|error| Failure::Run(format!("the demo's origins cannot be found: {error}")))
+fn plan(
+    listen: Vec<corelane_engine::Address>,
+    origins: &Handle,
+    serving: Serving,
+) -> std::result::Result<Plan, Failure> {
+    let to = origins
+        .addresses()
+        .iter()
+        .map(|origin| origin.to_string().parse())
+        .collect::<std::result::Result<_, _>>();
+    let to = to.map_err(|error| Failure::Run(format!("the demo's origins cannot be found: {error}")))?;
+    proxy::plan(listen, Upstream::new("default", Balance::default(), to).find()?, serving)
 }
 
 /// What there is to try.
 fn guide(listening: &Listening) -> String {
-    let mut text = "Two origins answer in turn behind the proxy. Try, in another terminal:\n\n".to_owned();
+    let mut text =
+        "Two origins answer behind the proxy, for each lane in turn. Try, in another terminal:\n\n"
+            .to_owned();
     if let Some(proxy) = listening.addresses.first() {
         let (through, host) = match proxy.path() {
             Some(path) => (format!("--unix-socket {} ", path.display()), "proxy".to_owned()),

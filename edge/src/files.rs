@@ -4,6 +4,7 @@ use crate::{
     cli::{ExplainArgs, FmtArgs},
     config::{self, Env, Invalid, Loaded, explain, format},
     failure::Failure,
+    plan::summary,
 };
 use std::{fs, path::Path};
 
@@ -16,10 +17,8 @@ pub(crate) fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Failure> {
 pub(crate) fn check(path: &Path, env: Env<'_>) -> Result<String, Failure> {
     let config = load(path, env)?.config;
     let routes: usize = config.sites.iter().map(|site| site.routes.len()).sum();
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (sites, upstreams) =
-        (counted(config.sites.len(), "site"), counted(config.upstreams.len(), "upstream"));
-    Ok(format!("{}: fine: {sites}, {}, {upstreams}\n", path.display(), counted(routes, "route")))
+    let counts = [(config.sites.len(), "site"), (routes, "route"), (config.upstreams.len(), "upstream")];
+    Ok(format!("{}: fine: {}\n", path.display(), summary(&counts)))
 }
 
 pub(crate) fn explain(args: &ExplainArgs, env: Env<'_>) -> Result<String, Failure> {

@@ -123,12 +123,13 @@ impl Gateway {
         table: Arc<Table>,
         clusters: &[Option<Cluster>],
         verifier: Option<&Verifier>,
+        before: Option<&Self>,
     ) -> Self {
         let upstreams = clusters.iter().map(|cluster| Some(lane.upstream(cluster.as_ref()?))).collect();
         let gatekeeper = verifier.map(|verifier| Gatekeeper {
             lane: lane.clone(),
             verifier: verifier.clone(),
-            memory: Memory::default(),
+            memory: before.and_then(Self::memory).unwrap_or_default(),
         });
         let settings = table.settings.others.iter().cloned().map(Rc::new).collect();
         Self { table, upstreams, settings, gatekeeper }
@@ -174,6 +175,11 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
+    /// What is known of passwords, which a reload does not change.
+    fn memory(&self) -> Option<Rc<Memory>> {
+        self.gatekeeper.as_ref().map(|gatekeeper| Rc::clone(&gatekeeper.memory))
+    }
+
     /// What a route holds its exchanges to, unless they are held to it already.
     fn settings_of(&self, site: usize, route: usize) -> Option<&Rc<Settings>> {
         let number = *self.table.settings.of_routes.get(site)?.get(route)?;

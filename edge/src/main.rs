@@ -8,7 +8,8 @@
 //! | [`config`] | the configuration file |
 //! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
 //! | [`proxy`], [`demo`], [`run`](mod@run), [`files`], [`ask`] | the commands |
-//! | [`serve`], [`signals`], [`admin`] | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | [`plan`], [`upstream`] | what a command serves |
+//! | [`serve`], [`books`], [`live`], [`signals`], [`admin`], [`machine`] | an engine with its logs, its admin server and the process's signals, from start to end |
 //! | [`holder`] | who has a port that is taken |
 //! | [`failure`] | why a command failed, in a sentence, and the exit code |
 //! | [`version`] | what `--version` says |
@@ -20,6 +21,7 @@ mod admin;
 mod ask;
 mod auth;
 mod balance;
+mod books;
 mod cli;
 mod config;
 mod demo;
@@ -27,14 +29,17 @@ mod failure;
 mod files;
 mod gateway;
 mod holder;
+mod live;
 mod logs;
 mod machine;
+mod plan;
 mod proxy;
 mod router;
 mod run;
 mod serve;
 mod signals;
 mod units;
+mod upstream;
 mod version;
 mod words;
 
@@ -62,13 +67,16 @@ fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn run(cli: Cli) -> Result<(), Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let env = |name: &str| std::env::var(name).ok();
     match cli.command {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Proxy(args)) => proxy::run(&args, &env),
-        Some(Command::Run(args)) => run::run(files::load(&args.file, &env)?, &env),
+        Some(Command::Run(args)) => run::run(&args, &env),
         Some(Command::Check(args)) => print(&files::check(&args.file, &env)?),
         Some(Command::Explain(args)) => print(&files::explain(&args, &env)?),
         Some(Command::Schema { reference: false }) => print(&config::schema::text()),

@@ -4,14 +4,18 @@ use crate::{
     address::Listen,
     admin::Usual,
     auth::Verifier,
+    cli::FileArgs,
     config::{
         Config, Env, Loaded,
         data::{Action, Site},
+        explain,
     },
     failure::Failure,
+    files,
     gateway::{Gateway, Table},
-    machine, proxy,
-    serve::{self, Plan, Serving, Settings},
+    plan::{Fixed, Plan, Serving, summary},
+    serve::{self, Command, Words},
+    upstream::Found,
 };
 use corelane_engine::{Address, Builder, Cluster};
 use std::sync::Arc;
@@ -24,45 +28,66 @@ struct Door {
     clusters: Arc<[Option<Cluster>]>,
 }
 
-/// Serves until it is told to stop. Names in `to` are looked up here, once.
-pub(crate) fn run(loaded: Loaded, env: Env<'_>) -> Result<(), Failure> {
-    let config = Arc::new(loaded.config);
-    let clusters = clusters(&config)?;
-    let doors = doors(&config, &clusters)?;
-    let verifier = verifier(&config)?;
-    let mut upstreams: Vec<Address> = clusters.iter().flat_map(Cluster::addresses).cloned().collect();
-    upstreams.sort();
-    upstreams.dedup();
-    serve::run(Plan {
-        install: &|builder| {
-            doors.iter().fold(builder, |builder, door| open(builder, door, verifier.as_ref()))
-        },
-        upstreams,
-        serving: Serving {
-            lanes: config.lanes.unwrap_or_else(machine::cpus),
-            driver: config.driver,
-            exchanges: config.settings.clone(),
-            connections_max: config.connections_max,
-            logs: config.logs.clone(),
-        },
-        admin: config.admin.clone(),
-        usual: Usual::new(env),
-        settings: Settings::File,
+/// Serves until it is told to stop.
+pub(crate) fn run(
+    args: &FileArgs,
+    env: &'static (dyn Fn(&str) -> Option<String> + Sync),
+) -> Result<(), Failure> {
+    let mut verifier = None;
+    let plan = plan(files::load(&args.file, env)?, &mut verifier)?;
+    let path = args.file.clone();
+    serve::run(Command {
+        plan,
+        again: Some(Box::new(move || self::plan(files::load(&path, env)?, &mut verifier))),
+        usual: Usual::new(env as Env<'_>),
+        words: Words::File,
         say_more: None,
     })
 }
 
-fn clusters(config: &Config) -> Result<Vec<Cluster>, Failure> {
-    let one = |upstream: &crate::config::data::Upstream| {
-        let endpoints = proxy::endpoints(&upstream.to)?;
-        let cluster = upstream.balance.cluster(&endpoints).name(upstream.name.as_str());
-        cluster.resolve().map_err(|error| Failure::Run(format!("the upstream {}: {error}", upstream.name)))
-    };
-    config.upstreams.iter().map(one).collect()
+/// What a configuration comes down to. Names are looked up here; the verifier is one for the life of the process.
+fn plan(loaded: Loaded, verifier: &mut Option<Verifier>) -> Result<Plan, Failure> {
+    let explained = explain::all(&loaded);
+    let place = |key: &str| loaded.place(key);
+    let serving = serving(&loaded.config);
+    let fixed = Fixed::all(&serving, place);
+    let config = Arc::new(loaded.config);
+    let upstreams: Vec<Found> =
+        config.upstreams.iter().map(|upstream| upstream.find()).collect::<Result<_, _>>()?;
+    let doors = doors(&config, &upstreams)?;
+    if verifier.is_none() {
+        *verifier = start_verifier(&config)?;
+    }
+    let routes = config.sites.iter().map(|site| site.routes.len()).sum();
+    let counts = [(config.sites.len(), "site"), (routes, "route"), (upstreams.len(), "upstream")];
+    let verifier = verifier.clone();
+    Ok(Plan {
+        install: Box::new(move |builder| {
+            doors.iter().fold(builder, |builder, door| open(builder, door, verifier.as_ref()))
+        }),
+        upstreams,
+        serving,
+        explained,
+        summary: summary(&counts),
+        fixed,
+    })
+}
+
+fn serving(config: &Config) -> Serving {
+    Serving {
+        lanes: config.lanes,
+        pin: config.pin,
+        driver: config.driver,
+        exchanges: config.settings.clone(),
+        connections_max: config.connections_max,
+        admin: config.admin.clone(),
+        logs: config.logs.clone(),
+        names: config.names,
+    }
 }
 
 /// A door for each different `listen`. What is written alike is one, whatever port the system gives it.
-fn doors(config: &Arc<Config>, clusters: &[Cluster]) -> Result<Vec<Door>, Failure> {
+fn doors(config: &Arc<Config>, upstreams: &[Found]) -> Result<Vec<Door>, Failure> {
     let mut listens: Vec<&Listen> = Vec::new();
     for listen in config.sites.iter().flat_map(|site| &site.listen) {
         if !listens.contains(&listen) {
@@ -85,7 +110,7 @@ fn doors(config: &Arc<Config>, clusters: &[Cluster]) -> Result<Vec<Door>, Failur
         doors.push(Door {
             addresses,
             table: Arc::new(Table::new(config.clone(), is_here)),
-            clusters: clusters_of(config, clusters, is_here),
+            clusters: clusters_of(config, upstreams, is_here)?,
         });
     }
     Ok(doors)
@@ -93,20 +118,24 @@ fn doors(config: &Arc<Config>, clusters: &[Cluster]) -> Result<Vec<Door>, Failur
 
 fn clusters_of(
     config: &Config,
-    clusters: &[Cluster],
+    upstreams: &[Found],
     is_here: impl Fn(&Site) -> bool,
-) -> Arc<[Option<Cluster>]> {
-    let mut needed = vec![false; clusters.len()];
+) -> Result<Arc<[Option<Cluster>]>, Failure> {
+    let mut needed = vec![false; upstreams.len()];
     for route in config.sites.iter().filter(|site| is_here(site)).flat_map(|site| &site.routes) {
         if let Action::Forward(forward) = &route.action {
             needed[forward.upstream] = true;
         }
     }
-    clusters.iter().zip(needed).map(|(cluster, needed)| needed.then(|| cluster.clone())).collect()
+    let cluster = |(found, needed): (&Found, bool)| {
+        let cluster = needed.then(|| found.cluster()).transpose();
+        cluster.map_err(|says| Failure::Run(format!("the upstream {}: {says}", found.upstream.name)))
+    };
+    upstreams.iter().zip(needed).map(cluster).collect()
 }
 
 /// Only if somebody has a password.
-fn verifier(config: &Config) -> Result<Option<Verifier>, Failure> {
+fn start_verifier(config: &Config) -> Result<Option<Verifier>, Failure> {
     let has_users = config.sites.iter().flat_map(|site| &site.routes).any(|route| route.rules.auth.is_some());
     let started = has_users.then(Verifier::start).transpose();
     started.map_err(|error| Failure::Run(format!("a thread cannot start: {error}")))
@@ -115,7 +144,7 @@ fn verifier(config: &Config) -> Result<Option<Verifier>, Failure> {
 fn open(builder: Builder, door: &Door, verifier: Option<&Verifier>) -> Builder {
     let (table, clusters, verifier) = (door.table.clone(), door.clusters.clone(), verifier.cloned());
     let settings = table.listener_settings().clone();
-    builder.serve_with(door.addresses.as_slice(), settings, move |lane| {
-        Ok(Gateway::new(lane, table.clone(), &clusters, verifier.as_ref()))
+    builder.serve_again(door.addresses.as_slice(), Some(settings), move |lane, before: Option<&Gateway>| {
+        Ok(Gateway::new(lane, table.clone(), &clusters, verifier.as_ref(), before))
     })
 }

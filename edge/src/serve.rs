@@ -1,17 +1,19 @@
-//! An engine with all that a process puts around it: descriptors, logs, the admin server, signals, and the order in
-//! which they begin and end.
+//! An engine with all that a process puts around it: descriptors, logs, the admin server, names, signals, and the order
+//! in which they begin and end.
 
 use crate::{
     address::cannot_listen,
-    admin::{self, AdminAt, Usual},
-    cli::ServingArgs,
+    admin::{self, Usual},
+    books::Books,
     failure::Failure,
-    logs::{AccessLogTo, Logs},
-    machine, signals,
+    live::{Again, Live},
+    machine,
+    plan::Plan,
+    signals,
     version::{COMMIT, VERSION},
 };
-use corelane_control::{About, Address, Control, Events, Setup, events::EventLog, log};
-use corelane_engine::{Builder, Driver, Engine, Event, Handle, StartError};
+use corelane_control::{About, Address, Control, Events, Operator, Setup, log::Writer};
+use corelane_engine::{Engine, Event, Handle, StartError, available_cpus};
 use signal_hook::iterator::Signals;
 use std::{
     fmt,
@@ -23,61 +25,31 @@ use std::{
     time::Duration,
 };
 
-/// With fewer descriptors there is no serving: the engine keeps 128 to itself, and a client needs two.
-const DESCRIPTORS_MIN: u64 = 256;
 /// A lane that has stood still for so long is not worth waiting for: whoever supervises the process restarts it.
 const LANE_LOST: Duration = Duration::from_secs(10);
 /// What the log gets to write the reason for an abort.
 const LOG_LAST_LINES: Duration = Duration::from_millis(200);
-/// How long the end waits for a log that is being written.
-const LOG_CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// What is to be served.
-pub(crate) struct Plan<'a> {
-    /// Adds the addresses and their handlers.
-    pub(crate) install: &'a dyn Fn(Builder) -> Builder,
-    /// Tried once at the start.
-    pub(crate) upstreams: Vec<corelane_engine::Address>,
-    pub(crate) serving: Serving,
-    pub(crate) admin: Vec<AdminAt>,
+/// What a command has for the process.
+pub(crate) struct Command<'a> {
+    pub(crate) plan: Plan,
+    /// Makes the plan again when a reload is asked for; none: there is no file.
+    pub(crate) again: Option<Again>,
     /// Where the admin socket is unless somebody says something else.
     pub(crate) usual: Usual,
-    pub(crate) settings: Settings,
+    pub(crate) words: Words,
     /// Called once everything listens.
     pub(crate) say_more: Option<&'a dyn Fn(&Listening)>,
 }
 
-/// How it is to be served.
-#[derive(Debug)]
-pub(crate) struct Serving {
-    pub(crate) lanes: usize,
-    pub(crate) driver: Driver,
-    pub(crate) exchanges: corelane_engine::Settings,
-    pub(crate) connections_max: Option<usize>,
-    pub(crate) logs: Logs,
-}
-
-impl Serving {
-    /// As the command line says; `format` for the access log where it says nothing.
-    pub(crate) fn of(args: &ServingArgs, format: log::Format) -> Self {
-        Self {
-            lanes: args.lanes.unwrap_or_else(machine::cpus),
-            driver: args.driver(),
-            exchanges: args.exchanges(),
-            connections_max: None,
-            logs: args.logs(format),
-        }
-    }
-}
-
 /// Where somebody has said what to do, for errors that say what to say instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settings {
+pub(crate) enum Words {
     Flags,
     File,
 }
 
-impl Settings {
+impl Words {
     pub(crate) fn listen(self) -> &'static str {
         match self {
             Self::Flags => "--listen",
@@ -92,10 +64,10 @@ impl Settings {
         }
     }
 
-    fn access_log(self) -> &'static str {
+    pub(crate) fn log(self) -> &'static str {
         match self {
-            Self::Flags => "--access-log",
-            Self::File => "`log.access`",
+            Self::Flags => "--access-log, or off",
+            Self::File => "path in [log], or off",
         }
     }
 
@@ -114,58 +86,55 @@ pub(crate) struct Listening {
 }
 
 /// Serves from here to the end of the process's work.
-pub(crate) fn run(plan: Plan<'_>) -> Result<(), Failure> {
-    check_descriptors()?;
-    let (event_log, events) = EventLog::start("corelane").map_err(failed("the event log cannot start"))?;
-    let result = serve(plan, &event_log, &events);
-    // The last lines, the reason for a failure among them, come after everything else.
-    event_log.close(LOG_CLOSE_MAX);
+pub(crate) fn run(command: Command<'_>) -> Result<(), Failure> {
+    machine::check(&command.plan.serving)?;
+    let mut books = Books::new(command.words)?;
+    let opened = books.open(&command.plan.serving.logs);
+    let books = Arc::new(books);
+    let result = opened.and_then(|()| serve(command, &books));
+    books.close();
     result
 }
 
-fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Failure> {
+fn serve(command: Command<'_>, books: &Arc<Books>) -> Result<(), Failure> {
+    let Command { plan, again, usual, words, say_more } = command;
+    let events = &books.events;
     // Signals first: one that comes while the rest starts is answered when it has.
     let mut signals = signals::register().map_err(failed("signals cannot be handled"))?;
-    let admin = admin::bind(&plan.admin, &plan.usual, plan.settings.admin(), events)?;
-    let access_log = start_access_log(&plan, events)?;
-    start_event_log(&plan, event_log, events)?;
+    let admin = admin::bind(&plan.serving.admin, &usual, words.admin(), events)?;
     let cut = Arc::new(AtomicU64::new(0));
-    let engine = start_engine(&plan, access_log.as_ref(), events, &cut)?;
+    let engine = start_engine(&plan, books, words, &cut)?;
 
     let listening = Listening {
-        addresses: engine.addresses().to_vec(),
+        addresses: engine.addresses(),
         admin: admin.iter().map(|admin| admin.address().clone()).collect(),
     };
+    let upstreams = plan.upstreams.iter().filter_map(|found| found.cluster().ok());
+    let upstreams = upstreams.flat_map(|cluster| cluster.addresses().to_vec()).collect();
+    let has_file = again.is_some();
+    let live = Live::start(plan, again, engine.clone(), Arc::clone(books), words)
+        .map_err(failed("a thread cannot start"))?;
     let setup = Setup {
         about: About { version: VERSION, commit: COMMIT },
         admin,
-        operator: None,
-        access_log: access_log.as_ref().map(log::Writer::counts),
-        event_log: Some(event_log.counts()),
-        upstreams: plan.upstreams,
+        operator: has_file.then(|| Arc::new(live.clone()) as Arc<dyn Operator>),
+        access_log: books.access().map(Writer::counts),
+        event_log: Some(books.process().counts()),
+        upstreams,
         events: events.clone(),
     };
     let control = Control::start(setup, engine.clone()).map_err(failed("the control thread cannot start"))?;
     for address in &listening.admin {
         events.info(format_args!("admin on {address}"));
     }
-    if let Some(say) = plan.say_more {
+    if let Some(say) = say_more {
         say(&listening);
     }
 
-    let ended = wait(
-        &mut signals,
-        &engine,
-        &|| reopen(access_log.as_ref(), event_log, events),
-        events,
-        plan.settings,
-    );
-    // Nothing logs any more once the lanes have ended; the admin server answers until the very end.
-    if let Some(log) = access_log
-        && !log.close(LOG_CLOSE_MAX)
-    {
-        events.warn("the access log could not be written to its end: nobody reads it");
-    }
+    let ended = wait(&mut signals, &engine, books, has_file.then_some(&live));
+    live.stop();
+    // The admin server answers until the very end.
+    books.close_access();
     control.stop();
     match cut.load(Ordering::Relaxed) {
         0 => events.info("ended; nothing was cut off"),
@@ -174,34 +143,24 @@ fn serve(plan: Plan<'_>, event_log: &EventLog, events: &Events) -> Result<(), Fa
     ended
 }
 
-fn start_engine(
-    plan: &Plan<'_>,
-    access_log: Option<&log::Writer>,
-    events: &Events,
-    cut: &Arc<AtomicU64>,
-) -> Result<Handle, Failure> {
-    let serving = &plan.serving;
-    let mut builder = Engine::builder()
-        .lanes(serving.lanes)
-        .driver(serving.driver)
-        .settings(serving.exchanges.clone())
-        .max_connections(serving.connections_max)
-        .on_event(on_event(events.clone(), Arc::clone(cut)));
-    if let Some(log) = access_log {
-        builder = builder.on_record(log.sinks(serving.logs.format.clone()));
-    }
-    let builder = (plan.install)(builder);
-    builder.spawn().map_err(|error| Failure::Run(cannot_start(&error, plan.settings)))
+fn start_engine(plan: &Plan, books: &Books, words: Words, cut: &Arc<AtomicU64>) -> Result<Handle, Failure> {
+    let lanes = plan.serving.lanes.unwrap_or_else(available_cpus);
+    let builder = plan
+        .serving
+        .builder(lanes, Engine::builder())
+        .on_event(on_event(books.events.clone(), Arc::clone(cut)));
+    let builder = (plan.install)(books.install(builder, &plan.serving.logs.format));
+    builder.spawn().map_err(|error| Failure::Run(cannot_start(&error, words)))
 }
 
 /// In a sentence that says what to do, in the words of whoever has to.
-fn cannot_start(error: &StartError, settings: Settings) -> String {
+pub(crate) fn cannot_start(error: &StartError, words: Words) -> String {
     match error {
-        StartError::Bind { address, error } => cannot_listen(address, error, settings.listen()),
+        StartError::Bind { address, error } => cannot_listen(address, error, words.listen()),
         StartError::Driver(error) => {
             format!(
                 "{error}; {} to fall back to epoll, or allow io_uring (seccomp, sysctl kernel.io_uring_disabled)",
-                settings.driver()
+                words.driver()
             )
         }
         error => error.to_string(),
@@ -227,13 +186,7 @@ fn on_event(events: Events, cut: Arc<AtomicU64>) -> impl Fn(&Event) + Send + Syn
 }
 
 /// Answers signals until the engine has ended, by whatever cause.
-fn wait(
-    signals: &mut Signals,
-    engine: &Handle,
-    reopen_logs: &dyn Fn(),
-    events: &Events,
-    settings: Settings,
-) -> Result<(), Failure> {
+fn wait(signals: &mut Signals, engine: &Handle, books: &Books, live: Option<&Live>) -> Result<(), Failure> {
     let (handle, joined) = (signals.handle(), engine.clone());
     thread::Builder::new()
         .name("corelane-join".to_owned())
@@ -242,7 +195,7 @@ fn wait(
             handle.close();
         })
         .map_err(failed("a thread cannot start"))?;
-    signals::answer(signals, engine, reopen_logs, events, settings);
+    signals::answer(signals, engine, books, live);
     engine.join();
     if engine.is_draining() {
         Ok(())
@@ -251,53 +204,6 @@ fn wait(
             "every lane has ended, and nobody asked for it; please report the lines above".to_owned(),
         ))
     }
-}
-
-fn start_access_log(plan: &Plan<'_>, events: &Events) -> Result<Option<log::Writer>, Failure> {
-    let AccessLogTo::To(target) = &plan.serving.logs.access else { return Ok(None) };
-    let complaints = events.clone();
-    match log::Writer::start(target.clone(), move |level, says| complaints.say(level, says)) {
-        Ok(writer) => Ok(Some(writer)),
-        Err(error) => Err(Failure::Run(format!(
-            "cannot open the access log {target}: {error}; choose another {}, or off",
-            plan.settings.access_log()
-        ))),
-    }
-}
-
-/// Takes the log of the process to where it is to be.
-fn start_event_log(plan: &Plan<'_>, log: &EventLog, events: &Events) -> Result<(), Failure> {
-    let logs = &plan.serving.logs;
-    events.set_least(logs.least);
-    if logs.errors != log::Target::Stderr {
-        let target = &logs.errors;
-        let opened = log::Opened::open(target.clone()).map_err(|error| {
-            Failure::Run(format!("cannot open the log {target}: {error}; choose another `log.errors`"))
-        })?;
-        log.replace(opened);
-    }
-    Ok(())
-}
-
-/// For after files were moved away.
-fn reopen(access_log: Option<&log::Writer>, event_log: &EventLog, events: &Events) {
-    event_log.reopen();
-    match access_log {
-        Some(log) => log.reopen(),
-        None => events.info("there is no access log to reopen"),
-    }
-}
-
-fn check_descriptors() -> Result<(), Failure> {
-    let limit =
-        corelane_engine::raise_descriptor_limit().map_err(failed("the descriptor limit is unknown"))?;
-    if limit < DESCRIPTORS_MIN {
-        return Err(Failure::Run(format!(
-            "only {limit} descriptors are allowed and {DESCRIPTORS_MIN} are the least that make sense; raise the limit \
-             with: ulimit -n 65536 (in systemd: LimitNOFILE=65536)"
-        )));
-    }
-    Ok(())
 }
 
 fn failed<E: fmt::Display>(what: &'static str) -> impl Fn(E) -> Failure {

@@ -1,6 +1,6 @@
 //! What the process does when it is sent a signal, until its engine has ended.
 
-use crate::serve::Settings;
+use crate::{books::Books, live::Live};
 use corelane_control::Events;
 use corelane_engine::Handle;
 use signal_hook::{
@@ -51,13 +51,8 @@ pub(crate) fn register() -> io::Result<Signals> {
 }
 
 /// Answers signals until the iterator is closed.
-pub(crate) fn answer(
-    signals: &mut Signals,
-    engine: &Handle,
-    reopen_logs: &dyn Fn(),
-    events: &Events,
-    settings: Settings,
-) {
+pub(crate) fn answer(signals: &mut Signals, engine: &Handle, books: &Books, live: Option<&Live>) {
+    let events = &books.events;
     let mut stage = Stage::Serving;
     for signal in signals.forever() {
         let name = Name(signal);
@@ -66,17 +61,11 @@ pub(crate) fn answer(
                 stage = next;
                 move_on(next, name, engine, events);
             }
-            Wish::ReopenLogs => reopen_logs(),
-            Wish::Reload => {
-                events.info(format_args!(
-                    "{name}: {}",
-                    match settings {
-                        Settings::Flags => "there is no configuration file to reload",
-                        Settings::File =>
-                            "reloading is not built yet; a changed file is served after a restart",
-                    }
-                ));
-            }
+            Wish::ReopenLogs => books.reopen(),
+            Wish::Reload => match live {
+                Some(live) => live.reload_soon(),
+                None => events.info(format_args!("{name}: there is no configuration file to reload")),
+            },
             // Without an answer the signal would end the process.
             Wish::Upgrade => {
                 events.info(format_args!("{name}: a running program cannot be upgraded yet; start another"))

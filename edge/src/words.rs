@@ -13,6 +13,11 @@ pub(crate) fn quote(text: &str) -> String {
     format!("`{quoted}`")
 }
 
+/// `1 site`, `2 sites`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The one of `known` that somebody may have meant.
 pub(crate) fn nearest<'k>(wrong: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A key in the place of another shares at least half of it.

@@ -1,43 +1,34 @@
 //! A configuration that has been read: plain data in which everything is what it must be.
 
 use super::{
-    settings::Said,
     source::At,
     values::{Edits, Template, User},
 };
 use crate::{
-    address::{Listen, To},
+    address::Listen,
     admin::AdminAt,
-    balance::Balance,
     logs::Logs,
+    plan::NamesEvery,
     router::{Conditions, HostPattern, PathPattern},
+    upstream::Upstream,
 };
-use corelane_engine::{Driver, Network, Settings, StatusCode};
+use corelane_engine::{Driver, Network, Pin, Settings, StatusCode};
 
 #[derive(Debug)]
 pub(crate) struct Config {
     /// None: as many as there are CPUs for the process.
     pub(crate) lanes: Option<usize>,
+    pub(crate) pin: Pin,
     pub(crate) driver: Driver,
     pub(crate) connections_max: Option<usize>,
     /// None: where it usually is.
     pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,
+    pub(crate) names: NamesEvery,
     /// What holds where nobody says anything else.
     pub(crate) settings: Settings,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) sites: Vec<Site>,
-}
-
-/// Endpoints and how one is chosen.
-#[derive(Debug, Clone)]
-pub(crate) struct Upstream {
-    /// What metrics and logs call it.
-    pub(crate) name: String,
-    pub(crate) balance: Balance,
-    pub(crate) to: Vec<To>,
-    /// What it says of the requests that go there.
-    pub(crate) said: Vec<Said>,
 }
 
 #[derive(Debug)]

@@ -107,6 +107,16 @@ pub(crate) fn keys(reader: &mut Reader<'_>, scope: &mut Scope<'_>, table: &str) 
     all
 }
 
+/// How long an upstream connection may idle is its upstream's, not its requests'.
+pub(crate) fn take_upstream_idle(said: &mut Vec<Said>) -> Option<(At, Duration)> {
+    let at =
+        said.iter().position(|one| one.setting.table == "timeouts" && one.setting.key == "upstream_idle")?;
+    match said.remove(at) {
+        Said { at, value: Value::Time(Some(idle)), .. } => Some((at, idle)),
+        _ => None,
+    }
+}
+
 pub(super) const TABLES: [&str; 3] = ["timeouts", "limits", "retry"];
 
 const fn setting(table: &'static str, key: &'static str, since: Since, set: Set) -> Setting {

@@ -92,7 +92,7 @@ fn the_defaults_are_the_engines() {
     let mut settings = corelane_engine::Settings::default();
     settings.content_bytes_max = Some(1 << 30);
     assert_eq!(config.settings, settings);
-    assert_eq!((config.lanes, config.connections_max), (Some(1), None));
+    assert_eq!((config.lanes, config.connections_max), (None, None));
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }
 

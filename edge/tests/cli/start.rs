@@ -208,16 +208,16 @@ fn the_demo_serves_and_says_what_to_try() {
     let socket = format!("unix:{}", dir.path("admin.sock").display());
     let mut demo = Corelane::start(&["demo", "--listen", "127.0.0.1:0", "--admin", &socket]);
     demo.prints(&format!("curl -i http://{}/hello", demo.address));
-    let mut names = [get(demo.address, "/a?b"), get(demo.address, "/a?b")].map(|answer| {
+    // Each lane goes round by itself, so one of them may answer first again.
+    let mut names = (0..20).map(|_| get(demo.address, "/a?b")).map(|answer| {
         assert!(answer.head.contains("x-origin: "), "{answer:?}");
         assert!(answer.content.contains("x-forwarded-for: 127.0.0.1"), "{answer:?}");
         answer.content.lines().next().unwrap().to_owned()
     });
-    names.sort();
-    assert_eq!(
-        names,
-        ["origin one: GET /a?b, 0 bytes of content", "origin two: GET /a?b, 0 bytes of content"]
-    );
+    let expected = ["origin one: GET /a?b, 0 bytes of content", "origin two: GET /a?b, 0 bytes of content"];
+    let first = names.next().unwrap();
+    let second = names.find(|name| *name != first).expect("both answer");
+    assert!(expected.contains(&first.as_str()) && expected.contains(&second.as_str()), "{first} {second}");
     demo.prints("\"GET /a?b HTTP/1.1\" 200 ");
     demo.signal("INT");
     assert_eq!(demo.ended().code(), Some(0));

@@ -27,7 +27,7 @@ fn explain_says_every_value_with_its_origin() {
         ended.stdout.lines().any(|line| line.starts_with(start) && line.ends_with(end))
     };
     for (start, end) in [
-        ("lanes ", "= 1  # default"),
+        ("lanes ", "= \"auto\"  # default"),
         ("timeouts.connect ", "= \"3s\"  # default"),
         ("limits.request_line_max ", "= \"8k\"  # default"),
         ("site[1].host ", "= \"example.com\"  # examples-config/small.toml:4"),
@@ -151,7 +151,9 @@ fn the_environment_fills_strings() {
 fn the_schema_is_json_and_knows_the_keys() {
     let ended = run(&["schema"]);
     let schema: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!(schema["properties"]["lanes"]["default"], 1);
+    assert_eq!(schema["properties"]["lanes"]["default"], "auto");
+    assert_eq!(schema["properties"]["limits"]["properties"]["request_fields_max"]["default"], 128);
+    assert_eq!(schema["properties"]["retry"]["properties"]["on_timeout"]["default"], false);
     assert_eq!(schema["properties"]["site"]["items"]["properties"]["strict_paths"]["type"], "boolean");
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     process::{
         client::{exchange, get_unix},
+        clock::{PATIENCE, poll},
         corelane::{Corelane, Dir, lines_of, run},
         origin::{CONTENT, Origin},
     },
@@ -277,17 +278,6 @@ fn limits_times_and_sizes_reach_the_engine() {
 }
 
 #[test]
-fn hup_says_that_reloading_is_to_come_and_term_drains() {
-    let mut served =
-        serve("signals", None, "[[site]]\nlisten = \"LISTEN\"\nroute = [{ respond.body = \"x\" }]\n");
-    served.corelane.signal("HUP");
-    served.corelane.says("HUP: reloading is not built yet");
-    is(&served.get("/"), 200, "x");
-    served.corelane.signal("TERM");
-    assert_eq!(served.corelane.ended().code(), Some(0));
-}
-
-#[test]
 fn b_72_a_port_that_is_taken_is_said_in_the_words_of_the_file() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = Dir::new("taken");
@@ -358,5 +348,6 @@ fn the_log_of_the_process_goes_where_the_file_says() {
     )
     .unwrap();
     let _corelane = Corelane::spawn(&["run", "-c", path.to_str().unwrap()]);
-    assert!(lines_of(&log, 2).iter().any(|line| line.contains("INFO corelane: listening on")));
+    let says = || fs::read_to_string(&log).ok()?.contains("INFO corelane: listening on").then_some(());
+    poll(PATIENCE, says).expect("it stands there");
 }

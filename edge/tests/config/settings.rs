@@ -59,6 +59,7 @@ fn an_origin_that_says_nothing_is_left_after_the_routes_own_time() {
 fn another_try_is_made_where_the_route_says_so() {
     let (silent, origin) = (TcpListener::bind("127.0.0.1:0").unwrap(), Origin::start());
     let text = r#"
+        lanes = 1
         [upstream.app]
         to = ["SILENT", "ORIGIN"]
         timeouts.upstream_head = "300ms"

@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Kind, NOTHING, Section, choice, form, key, limits, log, retry, site, times, upstream,
+    Kind, NOTHING, Section, Time, choice, form, key, limits, log, retry, site, times, upstream,
 };
 
 pub(crate) static TOP: Section = Section {
@@ -13,8 +13,14 @@ pub(crate) static TOP: Section = Section {
         key(
             "lanes",
             Kind::Count { min: 1, max: 1024, word: Some("auto") },
-            Is("1"),
+            Is("auto"),
             "Threads that serve, each with an event loop of its own; \"auto\": one for each CPU that the process may use.",
+        ),
+        key(
+            "pin",
+            choice(&["auto", "always", "never"]),
+            Is("auto"),
+            "Whether each lane keeps to a CPU of its own; \"auto\": if there are as many lanes as CPUs.",
         ),
         key(
             "driver",
@@ -36,6 +42,7 @@ pub(crate) static TOP: Section = Section {
             NOTHING,
             "The access log, and the log of what happens to the process.",
         ),
+        key("names", Kind::Table(&NAMES), NOTHING, "How names in `to` are looked up."),
         key("timeouts", Kind::Table(&times::TIMEOUTS), NOTHING, "How long things may take."),
         key("limits", Kind::Table(&limits::LIMITS), NOTHING, "How large things may be."),
         key("retry", Kind::Table(&retry::RETRY), NOTHING, "When an attempt is followed by another."),
@@ -73,5 +80,17 @@ pub(crate) static ADMIN: Section = Section {
             "`unix:admin.sock` in `$RUNTIME_DIRECTORY`, else in `$XDG_RUNTIME_DIR/corelane`, else in `/run/corelane`",
         ),
         "Where the admin server listens. Without the key it goes without where that cannot be.",
+    )],
+};
+
+pub(crate) static NAMES: Section = Section {
+    name: "[names]",
+    help: "Names of endpoints are looked up at the start, and again in the background.",
+    example: "{ every = \"30s\" }",
+    keys: &[key(
+        "every",
+        Kind::Time(Time::OrNone),
+        Is("30s"),
+        "How often; \"none\": only at the start and at a reload. A name that cannot be looked up keeps what was known of it.",
     )],
 };

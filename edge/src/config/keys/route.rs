@@ -37,6 +37,8 @@ pub(crate) static ROUTE: Section = Section {
         ),
         key("to", upstream::TO, NOTHING, "Forwards to one of these endpoints."),
         key("balance", upstream::BALANCE, Is("round-robin"), "How one of `to` is chosen."),
+        upstream::CONNECTIONS_MAX,
+        upstream::QUEUE_KEY,
         key(
             "upstream",
             Kind::Text(form("the name of an [upstream.NAME]", "app")),

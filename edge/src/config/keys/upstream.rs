@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required},
-    Kind, NOTHING, Section, count, form, key, limits, retry, route, times,
+    Key, Kind, NOTHING, Section, Time, count, form, key, limits, retry, route, times,
 };
 
 pub(super) const TO: Kind = Kind::Endpoints(&ENDPOINT);
@@ -12,6 +12,25 @@ pub(super) const BALANCE: Kind = Kind::Choice {
     open: None,
 };
 
+pub(super) const CONNECTIONS_MAX: Key = key(
+    "connections_max",
+    count(1, 1 << 24),
+    NOTHING,
+    "The most connections to all endpoints together, of all lanes; requests that find none wait.",
+);
+pub(super) const QUEUE_KEY: Key =
+    key("queue", Kind::Table(&QUEUE), NOTHING, "What happens to requests that find no connection.");
+
+pub(crate) static QUEUE: Section = Section {
+    name: "queue",
+    help: "What happens to requests that find `connections_max` connections in use; others get 503.",
+    example: "{ requests_max = 1024, wait = \"1s\" }",
+    keys: &[
+        key("requests_max", count(0, 1 << 20), Is("1024"), "How many may wait, of all lanes together."),
+        key("wait", Kind::Time(Time::AboveZero), Is("1s"), "For how long."),
+    ],
+};
+
 pub(crate) static UPSTREAM: Section = Section {
     name: "[upstream.NAME]",
     help: "Endpoints that serve the same thing.",
@@ -19,6 +38,8 @@ pub(crate) static UPSTREAM: Section = Section {
     keys: &[
         key("to", TO, Required, "The endpoints; a name with several addresses is that many endpoints."),
         key("balance", BALANCE, Is("round-robin"), "How one of them is chosen."),
+        CONNECTIONS_MAX,
+        QUEUE_KEY,
         key("timeouts", Kind::Table(&times::OF_UPSTREAM), NOTHING, "How long they may take."),
         key(
             "limits",
@@ -33,12 +54,6 @@ pub(crate) static UPSTREAM: Section = Section {
             Kind::NotBuilt("origins are spoken to in clear text until then"),
             NOTHING,
             "TLS to the endpoints.",
-        ),
-        key(
-            "connections_max",
-            Kind::NotBuilt("let the origin limit its connections until then"),
-            NOTHING,
-            "Connections to the endpoints.",
         ),
     ],
 };

@@ -1,20 +1,17 @@
-//! Reads what concerns the process, and named upstreams.
+//! Reads what concerns the process.
 
 use super::{Reader, Scope};
 use crate::{
-    address::To,
     admin::AdminAt,
-    balance::Balance,
     config::{
-        data::Upstream,
-        reader::{Choice, Endpoint, Located},
+        reader::{Choice, Located},
         settings,
     },
     logs::{self, AccessLogTo, Logs},
-    words::quote,
+    plan::NamesEvery,
 };
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Settings};
+use corelane_engine::{Driver, Pin, Settings};
 
 pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
     match reader.choice(top, "driver") {
@@ -22,6 +19,21 @@ pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
         Some("epoll") => Driver::Epoll,
         _ => Driver::Auto,
     }
+}
+
+pub(super) fn pin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Pin {
+    match reader.choice(top, "pin") {
+        Some("always") => Pin::Always,
+        Some("never") => Pin::Never,
+        _ => Pin::Auto,
+    }
+}
+
+pub(super) fn names(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> NamesEvery {
+    let mut scope = reader.table_or_defaults(top, "names");
+    let every = reader.time(&mut scope, "every").flatten();
+    reader.finish(scope);
+    every
 }
 
 pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<AdminAt> {
@@ -82,57 +94,4 @@ pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Setting
 /// The table's range is far below any overflow.
 pub(super) fn number<T: TryFrom<u64> + Default>(number: u64) -> T {
     T::try_from(number).unwrap_or_default()
-}
-
-pub(super) fn upstreams(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<Upstream> {
-    let named = reader.named(top, "upstream");
-    let one = |(name, mut scope): (Located<String>, Scope<'_>)| {
-        if name.value.is_empty() || name.value.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            reader.error(name.at, "expected a name without spaces, such as [upstream.app]");
-        }
-        let to = endpoints(reader, &mut scope);
-        let balance = balance(reader, &mut scope);
-        let said = settings::said(reader, &mut scope);
-        reader.finish(scope);
-        Upstream { name: name.value, balance, to, said }
-    };
-    named.into_iter().map(one).collect()
-}
-
-pub(super) fn balance(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Balance {
-    reader.choice(scope, "balance").and_then(|choice| choice.parse().ok()).unwrap_or_default()
-}
-
-/// The endpoints of `to`.
-pub(super) fn endpoints(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Vec<To> {
-    let mut to = Vec::new();
-    for endpoint in reader.endpoints(scope, "to") {
-        match endpoint {
-            Endpoint::Address(Located { at, value }) => match address(value) {
-                Ok(address) => to.push(address),
-                Err(says) => {
-                    reader.error(at, format!("{} is no endpoint: {says}", quote(value)));
-                }
-            },
-            Endpoint::Table(mut scope) => {
-                let address = reader.text(&mut scope, "address", address);
-                let weight = reader.count(&mut scope, "weight").map(number);
-                reader.finish(scope);
-                to.extend(address.map(|address| address.value.with_weight(weight)));
-            }
-        }
-    }
-    to
-}
-
-/// Without the weight that the command line has behind a `=`.
-fn address(text: &str) -> Result<To, String> {
-    if text.contains('=') {
-        return Err("a weight stands in a table: { address = \"10.0.0.1:8080\", weight = 3 }".to_owned());
-    }
-    let to: To = text.parse()?;
-    match to.unspecified() {
-        Some(meant) => Err(format!("this is no address to connect to; did you mean \"{meant}\"?")),
-        None => Ok(to),
-    }
 }

@@ -1,6 +1,6 @@
 //! Reads routes.
 
-use super::{Reader, Scope, Upstreams, general, rules};
+use super::{Reader, Scope, Upstreams, rules};
 use crate::{
     config::{
         data::{Action, Forward, Route, Rules},
@@ -10,10 +10,10 @@ use crate::{
         values::{self, Template},
     },
     router::{Conditions, Expect, PathPattern},
-    words::{nearest, quote},
+    words::quote,
 };
 use corelane_engine::{Settings, StatusCode};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// Keys of which a route has exactly one.
 const ACTIONS: [&str; 4] = ["to", "upstream", "redirect", "respond"];
@@ -68,9 +68,10 @@ fn route(
     paths.sort();
     paths.dedup();
     let conditions = conditions(reader, &mut scope);
-    let action = action(reader, &mut scope, upstreams);
+    let mut said = settings::said(reader, &mut scope);
+    let idle = settings::take_upstream_idle(&mut said);
+    let action = action(reader, &mut scope, upstreams, idle);
     let own = rules::rules(reader, &mut scope);
-    let said = settings::said(reader, &mut scope);
     reader.finish(scope);
     let upstream = match &action {
         Action::Forward(forward) => upstreams.said(forward.upstream),
@@ -120,7 +121,12 @@ fn is_query(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"&#".contains(&byte))
 }
 
-fn action(reader: &mut Reader<'_>, scope: &mut Scope<'_>, upstreams: &mut Upstreams) -> Action {
+fn action(
+    reader: &mut Reader<'_>,
+    scope: &mut Scope<'_>,
+    upstreams: &mut Upstreams,
+    idle: Option<(At, Duration)>,
+) -> Action {
     let there: Vec<(&str, At)> =
         ACTIONS.iter().filter_map(|name| Some((*name, scope.place(name)?))).collect();
     match there.as_slice() {
@@ -136,9 +142,9 @@ fn action(reader: &mut Reader<'_>, scope: &mut Scope<'_>, upstreams: &mut Upstre
     }
     let redirect = redirect(reader, scope);
     let respond = respond(reader, scope);
-    let forward = forward(reader, scope, upstreams);
+    let forward = forward(reader, scope, upstreams, idle);
     if redirect.is_some() || respond.is_some() {
-        for name in ["balance", "strip", "rewrite", "request", "retry"] {
+        for name in ["balance", "connections_max", "queue", "strip", "rewrite", "request", "retry"] {
             if let Some(at) = scope.place(name) {
                 reader.error(at, format!("`{name}` has no meaning in a route that forwards nothing"));
             }
@@ -147,34 +153,17 @@ fn action(reader: &mut Reader<'_>, scope: &mut Scope<'_>, upstreams: &mut Upstre
     redirect.or(respond).unwrap_or(Action::Forward(forward))
 }
 
-fn forward(reader: &mut Reader<'_>, scope: &mut Scope<'_>, upstreams: &mut Upstreams) -> Forward {
-    let mut forward = Forward::default();
-    let to = general::endpoints(reader, scope);
-    let balance_at = scope.place("balance");
-    let balance = general::balance(reader, scope);
-    let named = reader.text(scope, "upstream", |text| Ok(text.to_owned()));
-    if let Some(Located { at, value: name }) = named {
-        match upstreams.find(&name) {
-            Some(found) => forward.upstream = found,
-            None => reader.error(at, no_upstream(&name, upstreams)),
-        }
-        if let Some(at) = balance_at {
-            reader.error(at, format!("`balance` belongs to [upstream.{name}], which the route names"));
-        }
-    } else if !to.is_empty() {
-        forward.upstream = upstreams.add(balance, to);
-    }
-    forward.strip = reader.text(scope, "strip", values::plain_path).map(|strip| strip.value);
-    forward.rewrite = reader.text(scope, "rewrite", Template::path).map(|rewrite| rewrite.value);
-    forward
-}
-
-fn no_upstream(name: &str, upstreams: &Upstreams) -> String {
-    let meant = match nearest(name, upstreams.names()) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("expected a table [upstream.{name}]"),
-    };
-    format!("there is no upstream {}; {meant}", quote(name))
+fn forward(
+    reader: &mut Reader<'_>,
+    scope: &mut Scope<'_>,
+    upstreams: &mut Upstreams,
+    idle: Option<(At, Duration)>,
+) -> Forward {
+    // Where none can be found, that has been said.
+    let upstream = upstreams.of_route(reader, scope, idle).unwrap_or_default();
+    let strip = reader.text(scope, "strip", values::plain_path).map(|strip| strip.value);
+    let rewrite = reader.text(scope, "rewrite", Template::path).map(|rewrite| rewrite.value);
+    Forward { upstream, strip, rewrite }
 }
 
 fn redirect(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Option<Action> {
