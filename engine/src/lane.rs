@@ -8,6 +8,7 @@ use crate::{
     letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
     process::Process,
+    rate_limit::Leases,
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
@@ -96,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) members: RefCell<Vec<Weak<Members>>>,
     pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
     pub(crate) turnstiles: RefCell<HashMap<Arc<str>, Weak<Turnstile>>>,
+    /// What has been taken ahead of rate limits.
+    pub(crate) leases: RefCell<Vec<Weak<Leases>>>,
     /// What other lanes have been asked for.
     pub(crate) asked: Asked,
     requests: RefCell<Vec<RequestHead>>,
@@ -151,6 +154,7 @@ impl Lane {
             members: RefCell::default(),
             pools: RefCell::default(),
             turnstiles: RefCell::default(),
+            leases: RefCell::default(),
             asked: Asked::default(),
             requests: RefCell::default(),
             responses: RefCell::default(),
@@ -616,6 +620,7 @@ impl Lane {
             // A pool that nobody uses any more goes with its last connection.
             swept.idle > 0 || Rc::strong_count(pool) > 1
         });
+        self.sweep_rate_limits();
         self.give_memory_back(released);
     }
 

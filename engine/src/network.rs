@@ -107,6 +107,21 @@ impl FromStr for Network {
     }
 }
 
+/// What one host has to itself: an IPv4 address, or all IPv6 addresses that begin with the same 64 bits (RFC 4291
+/// §2.5.4). As bytes, to count by.
+pub(crate) fn block(ip: IpAddr) -> [u8; 9] {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            [4, a, b, c, d, 0, 0, 0, 0]
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+            [6, a, b, c, d, e, f, g, h]
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +159,18 @@ mod tests {
         assert!("10.0.0.1/8".parse::<Network>().unwrap_err().contains("10.0.0.0/8"));
         assert!("1.2.3.4/0".parse::<Network>().unwrap_err().contains("0.0.0.0/0"));
         assert_eq!(Network::from(IpAddr::from([1, 2, 3, 4])).to_string(), "1.2.3.4");
+    }
+
+    #[test]
+    fn one_host_is_one_block() {
+        let of = |text: &str| block(text.parse().unwrap());
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        for (one, other) in
+            [("192.0.2.1", "192.0.2.2"), ("2001:db8:0:1::1", "2001:db8:0:2::1"), ("1.2.3.4", "102:304::")]
+        {
+            assert_ne!(of(one), of(other));
+        }
     }
 
     #[test]

@@ -3,13 +3,21 @@
 
 mod support;
 
-use corelane_engine::{Cluster, Driver, Engine};
+use corelane_engine::{
+    Cluster, Driver, Engine, Error, Handler, RateLimit, RateLimiter, Request, Response, Result, Settings,
+    Upstream, balancer::count::Limit,
+};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
-use support::{Balancer, Client, Origin};
+use support::{
+    Balancer, Client, Origin,
+    peer::{Peer, SocketPath, UnixOrigin},
+};
 
 struct Counting;
 
@@ -54,14 +62,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: now\r\nServer: x\r\n\r\nhello";
 /// Requests of one window.
 const REQUESTS: u64 = 500;
 /// Windows, of which the first is not counted.
 const WINDOWS: u64 = 8;
 
 fn warm_gets(driver: Driver) {
-    let origin =
-        Origin::start(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: now\r\nServer: x\r\n\r\nhello");
+    let origin = Origin::start(ANSWER);
     let cluster = Cluster::round_robin([origin.address().to_string()]).resolve().expect("an address");
     let engine = Engine::builder()
         .lanes(1)
@@ -70,25 +78,28 @@ fn warm_gets(driver: Driver) {
         .spawn()
         .expect("it starts");
     let mut client = Client::connect(engine.addresses()[0].socket().expect("an IP address"));
-    let mut get = |times: u64| {
-        for _ in 0..times {
-            let answer = client.exchange(
-                b"GET /a/path?with=query HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
-                b"hello",
-            );
-            assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
-        }
-    };
-    get(REQUESTS);
+    measure(driver, || {
+        let answer = client.exchange(
+            b"GET /a/path?with=query HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
+            b"hello",
+        );
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+    });
+    engine.stop();
+    engine.join();
+}
+
+/// Makes the same request over and over, and counts.
+fn measure(driver: Driver, mut get: impl FnMut()) {
+    let mut window = || (0..REQUESTS).for_each(|_| get());
+    window();
     let windows: Vec<u64> = (1..WINDOWS)
         .map(|_| {
             let before = COUNT.load(Ordering::Relaxed);
-            get(REQUESTS);
+            window();
             COUNT.load(Ordering::Relaxed) - before
         })
         .collect();
-    engine.stop();
-    engine.join();
     // Requests allocate nothing. What the lane does once a second for its house may, in the window that it falls into.
     assert!(windows.contains(&0), "allocations in windows of {REQUESTS} on {driver:?}: {windows:?}");
     assert!(
@@ -97,9 +108,55 @@ fn warm_gets(driver: Driver) {
     );
 }
 
+/// The client is behind a trusted proxy and counted, the origin is found by a hash and sits behind a unix socket.
+struct Counted {
+    limiter: RateLimiter,
+    origin: Upstream,
+}
+
+impl Handler for Counted {
+    async fn handle(&self, request: Request) -> Result<Response> {
+        let client = request.client_ip().expect("it is said");
+        assert_eq!(client, IpAddr::from([192, 0, 2, 7]));
+        self.limiter.check_ip(client).map_err(|_| Error::internal("there is no end to it"))?;
+        request.balance_by("a session");
+        self.origin.send(request).await
+    }
+}
+
+fn warm_gets_between_sockets(driver: Driver) {
+    let (path, listen) = (SocketPath::new(), SocketPath::new());
+    let _origin =
+        UnixOrigin::start(&path.0, |peer| while peer.try_message().is_some() && peer.try_send(ANSWER) {});
+    let cluster = Cluster::hash([path.text()]).resolve().expect("a path");
+    let limit =
+        RateLimit::new(Limit::new(1_000_000, Duration::from_secs(1), 1_000_000).expect("a limit"), 1000);
+    let mut settings = Settings::default();
+    settings.trusted_proxies = ["unix", "10.0.0.0/8"].map(|text| text.parse().expect("a network")).into();
+    let builder = Engine::builder().lanes(1).driver(driver).settings(settings);
+    let engine = builder
+        .serve(listen.text(), move |lane| {
+            Ok(Counted { limiter: lane.rate_limit(&limit), origin: lane.upstream(&cluster) })
+        })
+        .spawn()
+        .expect("it starts");
+    let mut client = Client::over(Peer::unix(&listen.0).stream);
+    measure(driver, || {
+        let answer = client.exchange(
+            b"GET /a HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.1\r\n\r\n",
+            b"hello",
+        );
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+    });
+    engine.stop();
+    engine.join();
+}
+
 /// One test for both drivers, because the count is the process's.
 #[test]
 fn a_warm_get_allocates_nothing() {
     warm_gets(Driver::Epoll);
     warm_gets(Driver::Auto);
+    warm_gets_between_sockets(Driver::Epoll);
+    warm_gets_between_sockets(Driver::Auto);
 }

@@ -5,10 +5,14 @@
 #[path = "../../../engine/src/shared"]
 mod shared {
     pub(crate) mod atomic {
-        pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+        pub(crate) use loom::{
+            hint::spin_loop,
+            sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+        };
     }
     pub(crate) mod count;
     pub(crate) mod limit;
+    pub(crate) mod rates;
 }
 
 use loom::{sync::Arc, thread};
@@ -16,7 +20,9 @@ use shared::{
     atomic::{AtomicU32, Ordering},
     count::Count,
     limit::Limit,
+    rates::{Batch, Rates},
 };
+use std::time::Duration;
 
 /// Two lanes want the only one there is: never have both one, and in the end it is free.
 pub fn a_count_is_never_exceeded() {
@@ -55,5 +61,68 @@ pub fn no_call_is_lost() {
         let called = limit.longest_waiting() == Some(1);
         let took = waits.join().expect("it found nothing wrong");
         assert!(took || called, "it waits, and nobody calls");
+    });
+}
+
+/// A second is long after any bucket of these models was full, and what follows takes no time.
+const LATER: Duration = Duration::from_secs(1);
+
+fn rates(burst: u32) -> Arc<Rates> {
+    let limit = corelane_balancer::count::Limit::new(1000, Duration::from_secs(1), burst);
+    Arc::new(Rates::new(limit.expect("a limit"), 1))
+}
+
+/// A key of its own, in the only set.
+const fn key(tag: u64) -> u64 {
+    tag << 48
+}
+
+fn take(rates: &Rates, tag: u64, most: u32, now: Duration) -> u32 {
+    rates.take(key(tag), Batch { most, lanes: 0 }, now).unwrap_or(0)
+}
+
+/// Two lanes meet a key for the first time: it gets one bucket, and not one for each.
+pub fn a_new_key_gets_one_bucket() {
+    loom::model(|| {
+        let rates = rates(2);
+        let other = {
+            let rates = rates.clone();
+            thread::spawn(move || take(&rates, 1, 1, LATER))
+        };
+        let mine = take(&rates, 1, 1, LATER);
+        let both = mine + other.join().expect("it found nothing wrong");
+        assert_eq!(both + take(&rates, 1, 9, LATER), 2, "both came, and nothing else is left");
+    });
+}
+
+/// The bucket of a key that has rested is wanted by another key just when somebody takes from it: neither gets more
+/// than its own.
+pub fn a_bucket_changes_hands_only_while_nobody_takes() {
+    loom::model(|| {
+        let rates = rates(2);
+        assert_eq!(take(&rates, 1, 1, Duration::ZERO), 1);
+        let takes = {
+            let rates = rates.clone();
+            thread::spawn(move || take(&rates, 1, 1, LATER))
+        };
+        let mine = take(&rates, 2, 1, LATER);
+        let theirs = takes.join().expect("it found nothing wrong");
+        assert!(theirs + take(&rates, 1, 9, LATER) <= 2, "the one that rested");
+        assert!(mine + take(&rates, 2, 9, LATER) <= 2, "the other");
+    });
+}
+
+/// What is put back late is not given to the key that has the bucket now.
+pub fn what_is_put_back_is_given_to_nobody_else() {
+    loom::model(|| {
+        let rates = rates(2);
+        assert_eq!(take(&rates, 1, 2, Duration::ZERO), 2);
+        let puts_back = {
+            let rates = rates.clone();
+            thread::spawn(move || rates.put_back(key(1), 2))
+        };
+        let mine = take(&rates, 2, 2, LATER);
+        puts_back.join().expect("it found nothing wrong");
+        assert!(mine + take(&rates, 2, 9, LATER) <= 2);
     });
 }

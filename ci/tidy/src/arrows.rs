@@ -26,7 +26,7 @@ const ARROWS: [Arrows; 9] = [
     Arrows { dir: "edge", uses: &["control", "engine"], tests_use: &["codec", "balancer", "bench"] },
     Arrows { dir: "bench", uses: &["codec", "balancer", "engine", "control"], tests_use: &[] },
     Arrows { dir: "bench/floor", uses: &[], tests_use: &[] },
-    Arrows { dir: "ci/loom", uses: &[], tests_use: &[] },
+    Arrows { dir: "ci/loom", uses: &["balancer"], tests_use: &[] },
     Arrows { dir: "ci/tidy", uses: &[], tests_use: &[] },
 ];
 

@@ -14,6 +14,11 @@ impl Clock {
         Self { began: Instant::now() }
     }
 
+    /// How much later it began than another; zero if it did not.
+    pub(crate) fn later_than(&self, other: &Self) -> Duration {
+        self.began.saturating_duration_since(other.began)
+    }
+
     /// Monotonic time since the lane began.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn now(&self) -> Duration {

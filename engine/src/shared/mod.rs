@@ -9,6 +9,7 @@
 //! | [`Board`](board::Board) | gauges: each lane writes its own cell, all read |
 //! | [`Count`](count::Count) | a number of things that all lanes together may have |
 //! | [`Limit`](limit::Limit) | such a number with lanes that wait for one |
+//! | [`Rates`](rates::Rates) | rate limits by key: lanes take batches |
 //!
 //! `ci/loom` compiles what is lock-free here against loom's atomics, and tries every order of events.
 
@@ -17,9 +18,13 @@ pub(crate) mod count;
 pub(crate) mod desk;
 pub(crate) mod limit;
 pub(crate) mod mailbox;
+pub(crate) mod rates;
 pub(crate) mod slot;
 
 /// The atomics that the types here are made of: a module of its own, so that `ci/loom` can put others in its place.
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(crate) use std::{
+        hint::spin_loop,
+        sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+    };
 }
