@@ -17,8 +17,17 @@ macro_rules! files {
     ($($name:ident),* $(,)?) => {
         $(#[test]
         fn $name() {
-            run(stringify!($name), &[]);
+            run(stringify!($name), &["--lanes", "1"]);
         })*
+
+        /// And on several lanes: which of them a client comes to, and whose connection a request is sent on, must make
+        /// no difference.
+        mod four_lanes {
+            $(#[test]
+            fn $name() {
+                super::run(stringify!($name), &["--lanes", "4"]);
+            })*
+        }
 
         const FILES: &[&str] = &[$(stringify!($name)),*];
     };

@@ -232,14 +232,18 @@ fn a_cluster_gets_other_endpoints_while_it_is_used() {
         let origins = [(); 2].map(|()| Scripted::echo());
         let of = |origin: &Scripted| origin.cluster().name("app");
         let cluster = of(&origins[0]);
-        let rig = Rig::start(builder(driver, 2).serve("127.0.0.1:0", move |lane: &Lane| {
-            let origin = lane.upstream(&cluster);
-            Ok(Fun(async move |request: Request| {
-                let response = origin.send(request).await?;
-                let address = response.upstream().expect("it was asked").address;
-                Ok::<_, Error>(Response::text(StatusCode::OK, address.to_string()))
-            }))
-        }));
+        let build = move || {
+            let cluster = cluster.clone();
+            builder(driver, 2).serve("127.0.0.1:0", move |lane: &Lane| {
+                let origin = lane.upstream(&cluster);
+                Ok(Fun(async move |request: Request| {
+                    let response = origin.send(request).await?;
+                    let address = response.upstream().expect("it was asked").address;
+                    Ok::<_, Error>(Response::text(StatusCode::OK, address.to_string()))
+                }))
+            })
+        };
+        let rig = Rig::start(build());
         let mut clients: Vec<Peer> = (0..8).map(|_| Peer::connect(rig.address())).collect();
         let all_at = |clients: &mut Vec<Peer>, origin: &Scripted| {
             clients.iter_mut().all(|client| client.get("/").text() == origin.address.to_string())
@@ -254,6 +258,15 @@ fn a_cluster_gets_other_endpoints_while_it_is_used() {
         for _ in 0..16 {
             let at = Peer::connect(rig.address()).get("/").text();
             assert_eq!(at, origins[1].address.to_string());
+        }
+        // A reload goes by what it says itself, on lanes that are rebuilt after it, too.
+        rig.handle.reload(build()).expect("it is in order");
+        rig.handle.end_lane(1);
+        rig.event(|event| matches!(event, Event::LaneDied { lane: 1 }).then_some(()));
+        rig.event(|event| matches!(event, Event::LaneStarted { lane: 1, .. }).then_some(()));
+        for _ in 0..16 {
+            let at = Peer::connect(rig.address()).get("/").text();
+            assert_eq!(at, origins[0].address.to_string());
         }
     });
 }

@@ -187,6 +187,9 @@ impl Handle {
     /// queue, and closes each connection after the answer to its next request. Upstream connections stay, whatever
     /// cluster they were made for, as long as something may use them.
     ///
+    /// Clusters are what the new handlers are given: what an [update](Self::update) has said of them before is
+    /// forgotten.
+    ///
     /// What was given to the first builder for life stays: `via`, `max_connections`, `on_record`, `on_event`, `pin`.
     ///
     /// # Errors
@@ -210,7 +213,7 @@ impl Handle {
             bound,
             settings: Arc::new(builder.settings),
             number: control.number + 1,
-            clusters: control.clusters.clone(),
+            clusters: Vec::new(),
         };
         // A number is used once, whatever becomes of its plan.
         control.number += 1;
@@ -228,6 +231,9 @@ impl Handle {
         }
         prepared?;
         let before = std::mem::replace(&mut *control, next);
+        for desk in &self.shared.process.desks {
+            desk.clusters.take();
+        }
         // A lane that is late does it late.
         let _ = await_answers(&answered, lanes, control.number, CARRY_OUT_MAX);
         if self.is_draining() {
