@@ -23,11 +23,23 @@ const GARBAGE_BYTES_MAX: usize = 4 << 10;
 ///
 /// A name is always a token and a value never has a control character (RFC 9110 §5.1, §5.5), so what is written
 /// from here can't split a message.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Fields {
     /// Lines, each written as `name: value CRLF` unless [`Entry::canonical`] says otherwise, in any order.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+}
+
+/// A copy into fields that have been used before costs no allocation.
+impl Clone for Fields {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), entries: self.entries.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.bytes.clone_from(&source.bytes);
+        self.entries.clone_from(&source.entries);
+    }
 }
 
 #[derive(Clone, Copy)]

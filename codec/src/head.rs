@@ -52,7 +52,7 @@ impl Upgrade {
 /// Fields that concern one connection only (`Connection` and what it names, `Transfer-Encoding`, `TE`, `Upgrade`,
 /// `Keep-Alive`, `Proxy-Connection`, `Trailer`, `Expect`, `Content-Length`) are not among [`fields`](Self::fields):
 /// their meaning stands in the members beside it, and they are written anew for the next connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// The method, case-sensitive.
     pub method: Method,
@@ -71,6 +71,22 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// The client takes trailers (`TE: trailers`).
     pub accepts_trailers: bool,
+}
+
+/// A copy into a head that has been used before costs no allocation.
+impl Clone for RequestHead {
+    fn clone(&self) -> Self {
+        let mut head = Self::new();
+        head.clone_from(self);
+        head
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let (mut target, mut fields) = (std::mem::take(&mut self.target), std::mem::take(&mut self.fields));
+        target.clone_from(&source.target);
+        fields.clone_from(&source.fields);
+        *self = Self { method: source.method.clone(), target, fields, ..*source };
+    }
 }
 
 impl Default for RequestHead {

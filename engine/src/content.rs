@@ -8,9 +8,9 @@ use corelane_codec::{
 
 /// What the next step of receiving content gives.
 #[derive(Debug)]
-pub(crate) enum Pull {
-    /// A piece of content, never empty.
-    Piece(Buffer),
+pub(crate) enum Pull<P = Buffer> {
+    /// A piece of content.
+    Piece(P),
     /// The message is complete.
     End,
 }

@@ -3,21 +3,22 @@
 use crate::{
     address::Address,
     downstream::Downstream,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result, Side, Stage},
     lane::Lane,
     metrics::Metric,
-    pace::Pace,
-    record::{End, Record},
+    pace::{Outflow, Pace},
+    record::{AttemptOutcome, End, Record},
     settings::Settings,
     wheel::{Tick, Timer},
 };
 use corelane_balancer::hash_bytes;
 use corelane_codec::{Fields, forward::Trusted, trail};
+use http::StatusCode;
 use std::{
     cell::{Cell, Ref, RefCell},
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    task::Context,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -30,15 +31,28 @@ struct Marks {
     sent: Option<Duration>,
     answered: Option<Duration>,
     connecting: Duration,
+    /// The times of the last attempt alone: to connect, and then to wait.
+    last: (Duration, Duration),
     /// Waiting for answers that did not come.
     in_vain: Duration,
 }
 
+/// Whose exchange it is.
+enum Owner {
+    /// Nobody's: it lies in the lane's free list.
+    Nobody,
+    /// A client's.
+    Client(Rc<Downstream>),
+    /// The lane's own: no client waits for its end, and nobody reads its record.
+    Lane(Lane),
+}
+
 /// One exchange. It outlives the handler: a response's content, and an upload that goes on, belong to it.
 pub(crate) struct Exchange {
-    /// `None` only while it lies in the lane's free list.
-    connection: Option<Rc<Downstream>>,
+    owner: Owner,
     record: RefCell<Option<Box<Record>>>,
+    /// The record says why an upstream failed, which is no more than a guess until the exchange ends.
+    suspected: Cell<bool>,
     marks: Cell<Marks>,
     /// What it is held to: the listener's at first.
     settings: RefCell<Rc<Settings>>,
@@ -59,31 +73,20 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Opens the record; it is closed exactly once, at the latest when this is dropped.
+    /// Opens the record of a client's exchange; it is closed exactly once, at the latest when this is dropped.
     pub(crate) fn open(connection: &Rc<Downstream>) -> Rc<Self> {
         let lane = &connection.lane;
         lane.0.metrics.count(Metric::Requests);
         lane.0.metrics.add(Metric::RequestsOpen, 1);
-        let mut record = lane.take_record();
-        record.at = lane.wall();
-        record.peer = connection.peer.clone();
-        (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
         let settings = connection.door.settings().clone();
         connection.set_content_bytes_max(settings.content_bytes_max);
         let mut free = lane.take_exchange();
-        let opened = Self {
-            connection: Some(connection.clone()),
-            timer: free.as_ref().map_or_else(Timer::new, |free| free.timer.clone()),
-            closed: Cell::new(false),
-            record: RefCell::new(Some(record)),
-            marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
-            pace: RefCell::default(),
-            due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
-            settings: RefCell::new(settings),
-            trusted: Cell::new(None),
-            balance_key: Cell::new(None),
-            expects: Cell::new(false),
-        };
+        let timer = free.as_ref().map_or_else(Timer::new, |free| free.timer.clone());
+        let opened = Self::new(Owner::Client(connection.clone()), lane, settings, timer);
+        opened.record(|record| {
+            record.peer = connection.peer.clone();
+            (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
+        });
         match free.take() {
             Some(mut free) => {
                 *Rc::get_mut(&mut free).expect("nobody holds what lies in the free list") = opened;
@@ -93,23 +96,60 @@ impl Exchange {
         }
     }
 
+    /// An exchange without a client: a request of our own.
+    pub(crate) fn own(lane: &Lane, settings: Rc<Settings>) -> Rc<Self> {
+        Rc::new(Self::new(Owner::Lane(lane.clone()), lane, settings, Timer::new()))
+    }
+
+    fn new(owner: Owner, lane: &Lane, settings: Rc<Settings>, timer: Rc<Timer>) -> Self {
+        let mut record = lane.take_record();
+        record.at = lane.wall();
+        Self {
+            owner,
+            timer,
+            closed: Cell::new(false),
+            record: RefCell::new(Some(record)),
+            suspected: Cell::new(false),
+            marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
+            pace: RefCell::default(),
+            due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
+            settings: RefCell::new(settings),
+            trusted: Cell::new(None),
+            balance_key: Cell::new(None),
+            expects: Cell::new(false),
+        }
+    }
+
     /// Closes the record; the memory is used again unless somebody still holds on to it.
     pub(crate) fn finish(mut this: Rc<Self>) {
         this.close();
         this.closed.set(true);
         let lane = this.lane().clone();
         if let Some(exchange) = Rc::get_mut(&mut this) {
-            exchange.connection = None;
+            exchange.owner = Owner::Nobody;
             lane.give_exchange(this);
         }
     }
 
+    /// The client's connection, if there is a client.
+    pub(crate) fn client(&self) -> Option<&Rc<Downstream>> {
+        match &self.owner {
+            Owner::Client(connection) => Some(connection),
+            Owner::Nobody | Owner::Lane(_) => None,
+        }
+    }
+
+    /// The client's connection, for what only happens to the exchange of one.
     pub(crate) fn connection(&self) -> &Rc<Downstream> {
-        self.connection.as_ref().expect("an exchange that is open has a connection")
+        self.client().expect("it is a client's exchange")
     }
 
     pub(crate) fn lane(&self) -> &Lane {
-        &self.connection().lane
+        match &self.owner {
+            Owner::Client(connection) => &connection.lane,
+            Owner::Lane(lane) => lane,
+            Owner::Nobody => unreachable!("what lies in the free list is nobody's"),
+        }
     }
 
     /// What it is held to.
@@ -119,7 +159,9 @@ impl Exchange {
 
     /// Holds it to these from now on; the time for the whole of it counts from its beginning.
     pub(crate) fn set_settings(&self, settings: &Rc<Settings>) {
-        self.connection().set_content_bytes_max(settings.content_bytes_max);
+        if let Some(connection) = self.client() {
+            connection.set_content_bytes_max(settings.content_bytes_max);
+        }
         let lane = self.lane();
         let began = self.marks.get().head;
         let elapsed = lane.about_now().saturating_sub(began);
@@ -128,8 +170,8 @@ impl Exchange {
     }
 
     /// The request belongs to this.
-    pub(crate) fn balance_by(&self, key: &[u8]) {
-        self.balance_key.set(Some(hash_bytes(key)));
+    pub(crate) fn balance_by(&self, key: u64) {
+        self.balance_key.set(Some(key));
     }
 
     /// What the request belongs to: what was said, else its client; one without an address belongs nowhere.
@@ -163,17 +205,60 @@ impl Exchange {
     /// The client's address, if it has one. An IPv4 client on an IPv6 socket is an IPv4 client.
     pub(crate) fn client_ip(&self) -> Option<IpAddr> {
         let named = self.trusted.get().and_then(|trusted| trusted.client).map(|client| client.ip);
-        named.or_else(|| self.connection().peer.ip().map(|ip| ip.to_canonical()))
+        named.or_else(|| self.client()?.peer.ip().map(|ip| ip.to_canonical()))
     }
 
-    /// The client waits for a 100.
+    /// Says whether the client waits for a 100.
     pub(crate) fn set_expects(&self, expects: bool) {
         self.expects.set(expects);
     }
 
-    /// Whether the client still waits for a 100; whoever asks takes care of it.
-    pub(crate) fn take_expects(&self) -> bool {
-        self.expects.take()
+    /// Whether the client still waits for a 100: it has been sent none, and has not begun to send content without.
+    pub(crate) fn expects(&self) -> bool {
+        self.expects.get()
+    }
+
+    /// Asks a client that waits for it to send its content.
+    pub(crate) fn ask(&self) {
+        self.inform(StatusCode::CONTINUE, &Fields::new());
+    }
+
+    /// Begins to send an interim response, when [nothing is being sent](Self::poll_informed). `false` if nobody takes
+    /// one: an HTTP/1.0 client, one that has been answered, or none.
+    pub(crate) fn inform(&self, status: StatusCode, fields: &Fields) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        if status == StatusCode::CONTINUE {
+            self.expects.set(false);
+        }
+        self.client().is_some_and(|connection| connection.begin_interim(status, fields))
+    }
+
+    /// Pending while an interim response is still on its way to the client, which then holds everything up.
+    pub(crate) fn poll_informed(&self, cx: &mut Context<'_>, outflow: &mut Outflow) -> Poll<Result<()>> {
+        let Some(connection) =
+            self.client().filter(|connection| !self.is_closed() && !connection.response_begun())
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        match connection.io.poll_sent(cx) {
+            Poll::Ready(Ok(())) => {
+                outflow.done();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::io(Side::Downstream, Stage::Wait, &error))),
+            Poll::Pending => {
+                let between = self.settings().timeouts.between_bytes;
+                match outflow.wait(&connection.io, self.lane(), between) {
+                    Some(due) => {
+                        self.expired(due);
+                        Poll::Pending
+                    }
+                    None => Poll::Ready(Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Timeout))),
+                }
+            }
+        }
     }
 
     /// Begins to wait: remembers whom to wake at the deadlines that follow. An earlier one that is no longer waited
@@ -189,6 +274,7 @@ impl Exchange {
 
     /// A piece of the request's content has come.
     pub(crate) fn content_came(&self, bytes: usize) {
+        self.expects.set(false);
         self.pace.borrow_mut().came(bytes, self.lane());
     }
 
@@ -254,11 +340,18 @@ impl Exchange {
         });
     }
 
-    /// An upstream connection was made in so much time.
+    /// An upstream connection was made, or not, in so much time.
     pub(crate) fn mark_connected(&self, took: Duration) {
         let mut marks = self.marks.get();
         marks.connecting += took;
+        marks.last = (took, Duration::ZERO);
         self.marks.set(marks);
+        self.record(|record| record.attempt_connected(took));
+    }
+
+    /// How long the last attempt took to connect, if it had to, and then waited.
+    pub(crate) fn last_attempt(&self) -> (Duration, Duration) {
+        self.marks.get().last
     }
 
     /// The first byte of the request goes out.
@@ -266,23 +359,55 @@ impl Exchange {
         self.mark(|marks, now| marks.sent = Some(now));
     }
 
-    /// The head of the response has not come, and will not.
-    pub(crate) fn mark_failed(&self) {
+    /// An attempt has ended without an answer.
+    pub(crate) fn mark_failed(&self, error: &Error) {
+        let mut waited = Duration::ZERO;
         self.mark(|marks, now| {
             if let Some(sent) = marks.sent.take() {
-                marks.in_vain += now.saturating_sub(sent);
+                // The wait was in vain, but it was one.
+                waited = now.saturating_sub(sent);
+                marks.in_vain += waited;
             }
+            marks.last.1 = waited;
+        });
+        self.record(|record| {
+            record.attempt_ended(AttemptOutcome::Failed(error.stage(), error.kind()), waited);
         });
     }
 
-    /// The head of the response has come.
-    pub(crate) fn mark_answered(&self) {
-        self.mark(|marks, now| marks.answered = Some(now));
+    /// The head of a response has come. Gives how long it was waited for.
+    pub(crate) fn mark_answered(&self, status: StatusCode) -> Duration {
+        let mut waited = Duration::ZERO;
+        self.mark(|marks, now| {
+            if let Some(sent) = marks.sent {
+                waited = now.saturating_sub(sent);
+            }
+            (marks.answered, marks.last.1) = (Some(now), waited);
+        });
+        let is_suspected = self.suspected.take();
+        self.record(|record| {
+            record.attempt_ended(AttemptOutcome::Status(status.as_u16()), waited);
+            if is_suspected {
+                record.absolve();
+            }
+        });
+        waited
+    }
+
+    /// An upstream has failed. That is why the exchange ends, whatever a handler makes of it, unless another answers.
+    pub(crate) fn suspect(&self, error: &Error) {
+        self.suspected.set(false);
+        self.failed(error);
+        self.suspected.set(true);
     }
 
     /// Why it ends, if it is an error; a later reason does not replace an earlier one.
     pub(crate) fn failed(&self, error: &Error) {
+        let is_suspected = self.suspected.take();
         self.record(|record| {
+            if is_suspected {
+                record.absolve();
+            }
             if record.error.is_empty() {
                 use std::fmt::Write;
                 record.end = End::from(error);
@@ -318,15 +443,20 @@ impl Exchange {
             record.phases.wait += answered.saturating_sub(sent);
             record.phases.transfer = now.saturating_sub(answered);
         }
-        record.request_bytes += self.connection().content_bytes();
-        lane.0.metrics.sub(Metric::RequestsOpen);
-        lane.close_record(record);
+        match &self.owner {
+            Owner::Client(connection) => {
+                record.request_bytes += connection.content_bytes();
+                lane.0.metrics.sub(Metric::RequestsOpen);
+                lane.close_record(record);
+            }
+            Owner::Lane(_) | Owner::Nobody => lane.give_record(record),
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.connection.is_some() {
+        if !matches!(self.owner, Owner::Nobody) {
             self.close();
         }
     }

@@ -1,6 +1,7 @@
 //! What went wrong: on which side, at which stage, and how. From these come the status, whether a connection may be
 //! used again, and the words in the log.
 
+use crate::record::Attempt;
 use corelane_codec::Kind;
 use http::StatusCode;
 use std::{fmt, io};
@@ -62,6 +63,11 @@ pub enum ErrorKind {
     Exhausted,
     /// The drain's grace is over.
     Drained,
+    /// There is more content than may be.
+    TooLarge,
+    /// Content that has been sent cannot be sent again: it was not kept
+    /// ([`Settings::replay_bytes_max`](crate::Settings)).
+    NotReplayable,
     /// The handler says so, with this status.
     Status(StatusCode),
 }
@@ -72,11 +78,23 @@ pub struct Error {
     stage: Stage,
     kind: ErrorKind,
     source: Option<Box<dyn std::error::Error + 'static>>,
+    attempts: Vec<Attempt>,
 }
 
 impl Error {
     pub(crate) const fn new(side: Side, stage: Stage, kind: ErrorKind) -> Self {
-        Self { side, stage, kind, source: None }
+        Self { side, stage, kind, source: None, attempts: Vec::new() }
+    }
+
+    /// The same, said once more.
+    pub(crate) fn again(&self) -> Self {
+        Self { attempts: self.attempts.clone(), ..Self::new(self.side, self.stage, self.kind) }
+    }
+
+    /// The same with what came of each attempt.
+    pub(crate) fn with_attempts(mut self, attempts: &[Attempt]) -> Self {
+        self.attempts = attempts.to_vec();
+        self
     }
 
     pub(crate) fn io(side: Side, stage: Stage, error: &io::Error) -> Self {
@@ -117,12 +135,18 @@ impl Error {
         self.kind
     }
 
+    /// What came of each attempt to get an answer from an upstream, the first eight of them.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
     /// The status that tells the client, where one can still be sent.
     pub const fn status(&self) -> StatusCode {
         match (self.side, self.kind) {
             (_, ErrorKind::Status(status)) => status,
             (Side::Downstream, ErrorKind::Protocol(kind)) => kind.status(),
             (Side::Downstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::REQUEST_TIMEOUT,
+            (Side::Downstream, ErrorKind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (Side::Downstream, _) => StatusCode::BAD_REQUEST,
             (Side::Upstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::GATEWAY_TIMEOUT,
             (_, ErrorKind::NoEndpoint | ErrorKind::Busy | ErrorKind::Drained | ErrorKind::Exhausted) => {
@@ -148,35 +172,55 @@ impl fmt::Display for Error {
             Side::Upstream => "upstream",
             Side::Internal => "handler",
         };
-        let stage = match self.stage {
-            Stage::Head => "reading the head",
-            Stage::Route => "routing",
-            Stage::Connect => "connecting",
-            Stage::Send => "sending the request",
-            Stage::Wait => "waiting for the response",
-            Stage::Transfer => "moving content",
-            Stage::Tunnel => "in the tunnel",
-        };
         if let (Side::Internal, Stage::Route, Some(source)) = (self.side, self.stage, &self.source) {
             return fmt::Display::fmt(source, f);
         }
-        write!(f, "{side}, {stage}: ")?;
-        match self.kind {
-            ErrorKind::Protocol(kind) => f.write_str(kind.as_str())?,
-            ErrorKind::Io(kind) => write!(f, "{kind}")?,
-            ErrorKind::Closed => f.write_str("closed before the end")?,
-            ErrorKind::Timeout => f.write_str("timed out")?,
-            ErrorKind::TooSlow => f.write_str("below the minimum rate")?,
-            ErrorKind::NoEndpoint => f.write_str("no endpoint left to try")?,
-            ErrorKind::Busy => f.write_str("as many connections as there may be")?,
-            ErrorKind::Panicked => f.write_str("panicked")?,
-            ErrorKind::Exhausted => f.write_str("no descriptor, port or memory left here")?,
-            ErrorKind::Drained => f.write_str("cut off by the end of the drain")?,
-            ErrorKind::Status(status) => write!(f, "{status}")?,
+        write!(f, "{side}, {}: {}", self.stage, self.kind)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
         }
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+        if self.attempts.len() > 1 {
+            let mut between = " (";
+            for attempt in &self.attempts {
+                write!(f, "{between}{}: {}", attempt.endpoint, attempt.outcome)?;
+                between = ", ";
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "reading the head",
+            Self::Route => "routing",
+            Self::Connect => "connecting",
+            Self::Send => "sending the request",
+            Self::Wait => "waiting for the response",
+            Self::Transfer => "moving content",
+            Self::Tunnel => "in the tunnel",
+        })
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(kind) => f.write_str(kind.as_str()),
+            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Closed => f.write_str("closed before the end"),
+            Self::Timeout => f.write_str("timed out"),
+            Self::TooSlow => f.write_str("below the minimum rate"),
+            Self::NoEndpoint => f.write_str("no endpoint left to try"),
+            Self::Busy => f.write_str("as many connections as there may be"),
+            Self::Panicked => f.write_str("panicked"),
+            Self::Exhausted => f.write_str("no descriptor, port or memory left here"),
+            Self::Drained => f.write_str("cut off by the end of the drain"),
+            Self::TooLarge => f.write_str("more content than may be"),
+            Self::NotReplayable => f.write_str("the content cannot be sent again"),
+            Self::Status(status) => write!(f, "{status}"),
         }
     }
 }

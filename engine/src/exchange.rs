@@ -3,7 +3,6 @@
 //! Steps return values; they do not call each other. Whatever happens, the record is closed exactly once.
 
 use crate::{
-    body::{Body, Source},
     context::Exchange,
     downstream::{Downstream, is_too_large},
     error::{Error, ErrorKind, Result, Side, Stage},
@@ -16,7 +15,7 @@ use crate::{
     sink::Event,
     tunnel,
 };
-use corelane_codec::{Length, RequestHead, forward};
+use corelane_codec::{RequestHead, forward};
 use http::{Method, StatusCode};
 use std::{
     future::{Future, poll_fn},
@@ -53,7 +52,12 @@ pub(crate) async fn serve<H: Handler>(
         Err(error) => Err(error),
     };
     let response = match answer {
-        Ok(response) => Some(response),
+        Ok(response) => {
+            if let Some(error) = response.error() {
+                exchange.failed(error);
+            }
+            Some(response)
+        }
         Err(error) => refuse(&exchange, &error),
     };
     let sent = match response {
@@ -137,11 +141,7 @@ fn allowing(status: StatusCode) -> Response {
 /// The handler's answer. Its future is dropped when the client has gone, and its panic kills nothing else.
 async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler: &H) -> Result<Response> {
     let connection = exchange.connection();
-    let source = match head.content {
-        Length::None | Length::Known(0) => Source::Empty,
-        length => Source::Client(exchange.clone(), length),
-    };
-    let request = Request { head, body: Body(source), exchange: exchange.clone() };
+    let request = Request::of_client(head, exchange);
     let mut handling = pin!(caught(handler.handle(request)));
     poll_fn(|cx| {
         exchange.begin_wait(cx);
@@ -192,16 +192,7 @@ fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
         // What the client sent is not understood, or not read: nothing after it can be, either.
         connection.close_after();
     }
-    let status = error.status();
-    let reason = match error.kind() {
-        ErrorKind::Protocol(kind) if error.side() == Side::Downstream => kind.as_str(),
-        _ => status.canonical_reason().unwrap_or("error"),
-    };
-    let mut response = Response::text(status, format!("{} {reason}\n", status.as_u16()));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.fields_mut().append("retry-after", "1");
-    }
-    Some(response)
+    Some(Response::of_error(error))
 }
 
 /// The response cannot be completed. What was sent of it goes out, and then the client can tell.

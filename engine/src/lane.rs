@@ -391,12 +391,16 @@ impl Lane {
     }
 
     /// Closes a record: counts it, shows it to the sink, and keeps its memory.
-    pub(crate) fn close_record(&self, mut record: Box<Record>) {
+    pub(crate) fn close_record(&self, record: Box<Record>) {
         self.0.metrics.record(&record);
         if let Some(sink) = self.0.sink.borrow_mut().as_mut() {
             sink.record(&record);
             self.0.unflushed.set(true);
         }
+        self.give_record(record);
+    }
+
+    pub(crate) fn give_record(&self, mut record: Box<Record>) {
         let mut kept = self.0.records.borrow_mut();
         if kept.len() < KEPT_MAX {
             record.clear();

@@ -95,7 +95,7 @@ mod upstream;
 mod wheel;
 
 pub use address::{Address, ToAddresses};
-pub use body::{Body, Chunk};
+pub use body::{Body, Chunk, Copied, Output, Sender, Tee, Transform};
 pub use bytes::Bytes;
 /// Policies of one's own, and counting: see [`Cluster::custom`].
 pub use corelane_balancer as balancer;
@@ -123,4 +123,4 @@ pub use sink::{Event, Level, Sink};
 pub use sys::{keep_buffers_apart, raise_descriptor_limit, watch_stacks};
 pub use timeouts::Timeouts;
 pub use unix::{SocketFile, listen_unix};
-pub use upstream::{Cluster, Peer, Upstream};
+pub use upstream::{Attempts, Cluster, NextAttempt, Peer, Upstream};

@@ -1,18 +1,45 @@
 //! Requests and responses, as a handler sees them.
 
-use crate::{address::Address, body::Body, context::Exchange, error::Result, settings::Settings};
+use crate::{
+    address::Address,
+    body::Body,
+    context::Exchange,
+    downstream::Downstream,
+    error::{Error, ErrorKind, Result, Side},
+    lane::Lane,
+    settings::Settings,
+};
 use bytes::Bytes;
-use corelane_codec::{Fields, RequestHead, ResponseHead, Upgrade, Version};
+use corelane_balancer::{hash_bytes, retry};
+use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{borrow::Cow, net::IpAddr, rc::Rc};
+use std::{borrow::Cow, net::IpAddr, rc::Rc, time::Duration};
 
-/// A request that has come from a client.
+/// A request: one that has come from a client, or one of our own.
 ///
 /// Fields that concern one connection only are not among [`fields`](Self::fields): see [`RequestHead`].
 pub struct Request {
     pub(crate) head: RequestHead,
     pub(crate) body: Body,
-    pub(crate) exchange: Rc<Exchange>,
+    standing: Standing,
+    /// What an intermediary adds has been added.
+    pub(crate) forwarded: bool,
+    /// How far the last attempt to send it came.
+    pub(crate) last: Option<retry::Attempt>,
+}
+
+/// What a request belongs to.
+enum Standing {
+    Exchange(Rc<Exchange>),
+    /// Nothing: it is our own, and has not been sent.
+    Draft(Draft),
+}
+
+/// What an exchange is to have that has not begun.
+#[derive(Default)]
+struct Draft {
+    settings: Option<Rc<Settings>>,
+    balance_key: Option<u64>,
 }
 
 impl std::fmt::Debug for Request {
@@ -27,6 +54,65 @@ fn visible_ascii(bytes: &[u8]) -> &str {
 }
 
 impl Request {
+    /// A request of our own, without content: for [`Upstream::send`](crate::Upstream::send). Nothing is added to it on its
+    /// way but a `Host`, if it has none: the endpoint's address.
+    ///
+    /// ```
+    /// # use corelane_engine::{Method, Request, Result, StatusCode, Upstream};
+    /// async fn is_healthy(origin: &Upstream) -> Result<bool> {
+    ///     let response = origin.send(Request::new(Method::GET, "/health")).await?;
+    ///     Ok(response.status() == StatusCode::OK)
+    /// }
+    /// ```
+    pub fn new(method: Method, target: impl Into<Vec<u8>>) -> Self {
+        RequestHead { method, target: target.into(), ..RequestHead::new() }.into()
+    }
+
+    /// The request of a client's that has this head.
+    pub(crate) fn of_client(head: RequestHead, exchange: &Rc<Exchange>) -> Self {
+        let body = Body::from_client(exchange, head.content);
+        Self::of(head, body, Standing::Exchange(exchange.clone()))
+    }
+
+    fn of(head: RequestHead, body: Body, standing: Standing) -> Self {
+        Self { head, body, standing, forwarded: false, last: None }
+    }
+
+    fn exchange(&self) -> Option<&Rc<Exchange>> {
+        match &self.standing {
+            Standing::Exchange(exchange) => Some(exchange),
+            Standing::Draft(_) => None,
+        }
+    }
+
+    /// The exchange that it belongs to: one of the lane's own begins if there is none yet.
+    pub(crate) fn exchange_on(&mut self, lane: &Lane) -> &Rc<Exchange> {
+        if let Standing::Draft(draft) = &mut self.standing {
+            let Draft { settings, balance_key } = std::mem::take(draft);
+            let exchange = Exchange::own(lane, settings.unwrap_or_else(|| lane.settings().clone()));
+            if let Some(key) = balance_key {
+                exchange.balance_by(key);
+            }
+            self.standing = Standing::Exchange(exchange);
+        }
+        match &self.standing {
+            Standing::Exchange(exchange) => exchange,
+            Standing::Draft(_) => unreachable!("it belongs to an exchange now"),
+        }
+    }
+
+    /// The same with this content.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
+        self.set_body(body);
+        self
+    }
+
+    /// Replaces the content. What was there is dropped; what a client still sends of it is not read.
+    pub fn set_body(&mut self, body: impl Into<Body>) {
+        self.body = body.into();
+        self.head.content = self.body.length();
+    }
     /// The method.
     pub fn method(&self) -> &Method {
         &self.head.method
@@ -83,7 +169,10 @@ impl Request {
     /// # Errors
     /// With status 413 when the content is known to be larger than they allow.
     pub fn set_settings(&mut self, settings: &Rc<Settings>) -> Result<()> {
-        self.exchange.set_settings(settings);
+        match &mut self.standing {
+            Standing::Exchange(exchange) => exchange.set_settings(settings),
+            Standing::Draft(draft) => draft.settings = Some(settings.clone()),
+        }
         if crate::downstream::is_too_large(self.head.content, settings.content_bytes_max) {
             return Err(crate::downstream::content_too_large());
         }
@@ -92,7 +181,32 @@ impl Request {
 
     /// What this exchange is held to.
     pub fn settings(&self) -> Rc<Settings> {
-        self.exchange.settings().clone()
+        match &self.standing {
+            Standing::Exchange(exchange) => exchange.settings().clone(),
+            Standing::Draft(draft) => draft.settings.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it can be sent once more without doing twice what should be done once: nothing of it has reached an
+    /// origin, or its method is idempotent; and its content can be sent again.
+    ///
+    /// ```
+    /// # use corelane_engine::{Request, Response, Result, Upstream};
+    /// async fn fail_over(first: &Upstream, second: &Upstream, mut request: Request) -> Result<Response> {
+    ///     match first.send(&mut request).await {
+    ///         Err(_) if request.may_resend() => second.send(request).await,
+    ///         outcome => outcome,
+    ///     }
+    /// }
+    /// ```
+    pub fn may_resend(&self) -> bool {
+        let is_untouched = self.last.is_none_or(|last| last.written == retry::Written::Nothing);
+        (is_untouched || retry::idempotent(self.head.method.as_str())) && self.is_replayable()
+    }
+
+    /// Whether all of the content can be sent, again if it has been before.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.body.is_whole()
     }
 
     /// The protocol that the client wants to switch to.
@@ -100,44 +214,71 @@ impl Request {
         self.head.upgrade
     }
 
-    /// The other end of the connection: the client, or a proxy between it and us. Who is meant by the request is
-    /// [`client_ip`](Self::client_ip).
+    fn connection(&self) -> Option<&Rc<Downstream>> {
+        self.exchange().and_then(|exchange| exchange.client())
+    }
+
+    /// The other end of the connection: the client, or a proxy between it and us; [`Address::Unnamed`] for a request of
+    /// our own. Who is meant by the request is [`client_ip`](Self::client_ip).
     pub fn client(&self) -> &Address {
-        &self.exchange.connection().peer
+        self.connection().map_or(&Address::Unnamed, |connection| &connection.peer)
     }
 
     /// The client's IP address: the peer's, unless that is a [trusted proxy](crate::Settings::trusted_proxies) that
     /// says otherwise. `None` if the client came over a unix socket. An IPv4 client of an IPv6 socket has an IPv4
     /// address.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.exchange.client_ip()
+        self.exchange().and_then(|exchange| exchange.client_ip())
     }
 
     /// What the request belongs to, for clusters that send what belongs together to one endpoint
     /// ([`Cluster::hash`](crate::Cluster::hash)), or choose by a policy of their own: a session, a tenant, a path.
     /// Without it, requests belong to their [client](Self::client_ip), and those of a client without an address to
     /// nobody.
-    pub fn balance_by(&self, key: impl AsRef<[u8]>) {
-        self.exchange.balance_by(key.as_ref());
+    pub fn balance_by(&mut self, key: impl AsRef<[u8]>) {
+        let key = hash_bytes(key.as_ref());
+        match &mut self.standing {
+            Standing::Exchange(exchange) => exchange.balance_by(key),
+            Standing::Draft(draft) => draft.balance_key = Some(key),
+        }
     }
 
     /// The address that the client connected to.
     pub fn local(&self) -> &Address {
-        &self.exchange.connection().door.local
+        self.connection().map_or(&Address::Unnamed, |connection| &connection.door.local)
     }
 
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else
     /// 128 random bits in hexadecimal.
     pub fn id(&self) -> String {
-        self.exchange
-            .read(|record| String::from_utf8_lossy(&record.request_id).into_owned())
-            .unwrap_or_default()
+        let id = |exchange: &Rc<Exchange>| {
+            exchange.read(|record| String::from_utf8_lossy(&record.request_id).into_owned())
+        };
+        self.exchange().and_then(id).unwrap_or_default()
     }
 
     /// Puts a word into the record, and so into the log line, however the exchange ends. There is room for 16 notes
-    /// of 256 bytes; a second note with the same key replaces the first.
+    /// of 256 bytes; a second note with the same key replaces the first. A request of our own has no log line.
     pub fn note(&self, key: impl Into<Cow<'static, str>>, value: impl AsRef<str>) {
-        self.exchange.record(|record| record.note(key.into(), value.as_ref()));
+        if let Some(exchange) = self.exchange() {
+            exchange.record(|record| record.note(key.into(), value.as_ref()));
+        }
+    }
+}
+
+/// A request of our own with this head, without content.
+impl From<RequestHead> for Request {
+    fn from(mut head: RequestHead) -> Self {
+        (head.content, head.expects_continue) = (Length::None, false);
+        Self::of(head, Body::empty(), Standing::Draft(Draft::default()))
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Standing::Exchange(exchange) = &self.standing {
+            exchange.lane().give_request(std::mem::take(&mut self.head));
+        }
     }
 }
 
@@ -145,6 +286,9 @@ impl Request {
 pub struct Response {
     pub(crate) head: ResponseHead,
     pub(crate) body: Body,
+    upstream: Option<UpstreamInfo>,
+    /// Why it is no better.
+    pub(crate) error: Option<Error>,
 }
 
 impl std::fmt::Debug for Response {
@@ -156,7 +300,12 @@ impl std::fmt::Debug for Response {
 impl Response {
     /// An answer without content.
     pub fn new(status: StatusCode) -> Self {
-        Self { head: ResponseHead { status, ..ResponseHead::new() }, body: Body::empty() }
+        let head = ResponseHead { status, ..ResponseHead::new() };
+        Self { head, body: Body::empty(), upstream: None, error: None }
+    }
+
+    pub(crate) fn from_upstream(head: ResponseHead, body: Body, upstream: UpstreamInfo) -> Self {
+        Self { head, body, upstream: Some(upstream), error: None }
     }
 
     /// An answer with a line of plain text.
@@ -206,8 +355,53 @@ impl Response {
     }
 
     /// Who answered, and how it was reached; `None` if nobody was asked.
-    pub fn upstream(&self) -> Option<UpstreamInfo> {
-        self.body.upstream()
+    pub fn upstream(&self) -> Option<&UpstreamInfo> {
+        self.upstream.as_ref()
+    }
+
+    /// The error that this tells a client of, if it was [made of one](Self::from).
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+}
+
+/// The answer that the engine itself gives to an error: its status, and a line of text. The record keeps the error, so a
+/// middleware that has something better to say begins with this, and changes it.
+///
+/// ```
+/// # use corelane_engine::{Handler, Request, Response, Result, StatusCode};
+/// struct Apologetic<H>(H);
+///
+/// impl<H: Handler> Handler for Apologetic<H> {
+///     async fn handle(&self, request: Request) -> Result<Response> {
+///         let mut response = self.0.handle(request).await.unwrap_or_else(Response::from);
+///         if response.status().is_server_error() {
+///             response.set_body("We are sorry.\n");
+///         }
+///         Ok(response)
+///     }
+/// }
+/// ```
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        let mut response = Self::of_error(&error);
+        response.error = Some(error);
+        response
+    }
+}
+
+impl Response {
+    pub(crate) fn of_error(error: &Error) -> Self {
+        let status = error.status();
+        let reason = match error.kind() {
+            ErrorKind::Protocol(kind) if error.side() == Side::Downstream => kind.as_str(),
+            _ => status.canonical_reason().unwrap_or("error"),
+        };
+        let mut response = Self::text(status, format!("{} {reason}\n", status.as_u16()));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.fields_mut().append("retry-after", "1");
+        }
+        response
     }
 }
 
@@ -219,4 +413,21 @@ pub struct UpstreamInfo {
     pub address: Address,
     /// Whether a pooled connection was used.
     pub reused: bool,
+    /// How long it took to connect; zero on a pooled connection.
+    pub connect: Duration,
+    /// From the request's first byte out to the head of the response.
+    pub wait: Duration,
+}
+
+/// Removes what vouches for bytes that are no longer sent, and makes an `ETag` weak: the content is as good as that which
+/// it names, but not the same byte for byte (RFC 9110 §8.8.1).
+pub(crate) fn unvouch(fields: &mut Fields) {
+    for name in ["content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"] {
+        fields.remove(name);
+    }
+    let strong = fields.get("etag").filter(|etag| !etag.starts_with(b"W/"));
+    if let Some(weak) = strong.map(|strong| [b"W/", strong].concat()) {
+        // What came in a field can go in one.
+        let _ = fields.try_set("etag", weak);
+    }
 }

@@ -1,6 +1,7 @@
 //! How long a peer may hold us up: with the next piece of content, or with taking what we send.
 
 use crate::{
+    context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::Connection,
     lane::Lane,
@@ -50,6 +51,26 @@ impl Pace {
             return late(ErrorKind::TooSlow);
         }
         Ok(due.min(lane.after(allowed - asked)))
+    }
+}
+
+/// The wait for the next piece of content, from an origin or from whoever makes it here.
+#[derive(Debug, Default)]
+pub(crate) struct Gap {
+    due: Option<Tick>,
+}
+
+impl Gap {
+    /// A piece has come.
+    pub(crate) fn came(&mut self) {
+        self.due = None;
+    }
+
+    /// Nothing has come. Whether that has lasted too long; if not, the exchange's task is woken when it has.
+    pub(crate) fn is_over(&mut self, exchange: &Exchange) -> bool {
+        let between = exchange.settings().timeouts.between_bytes;
+        let due = *self.due.get_or_insert_with(|| exchange.lane().after(between));
+        exchange.expired(due)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Attempts that a record tells apart; further ones are only counted.
-const ATTEMPTS_KEPT_MAX: usize = 8;
+pub(crate) const ATTEMPTS_KEPT_MAX: usize = 8;
 /// Notes that an exchange may make.
 const NOTES_MAX: usize = 16;
 /// Bytes of one note's value; what is longer is cut.
@@ -43,6 +43,10 @@ pub struct Attempt {
     pub reused: bool,
     /// The status of its answer, or how it failed.
     pub outcome: AttemptOutcome,
+    /// How long it took to connect, or to fail to; zero on a pooled connection.
+    pub connect: Duration,
+    /// From the request's first byte out to the head of the answer, or to the failure.
+    pub wait: Duration,
 }
 
 /// How an attempt ended.
@@ -54,6 +58,16 @@ pub enum AttemptOutcome {
     Status(u16),
     /// No answer.
     Failed(Stage, ErrorKind),
+}
+
+impl std::fmt::Display for AttemptOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unfinished => f.write_str("unfinished"),
+            Self::Status(status) => write!(f, "answered {status}"),
+            Self::Failed(stage, kind) => write!(f, "{stage}: {kind}"),
+        }
+    }
 }
 
 /// Why an exchange ended. The names are stable: dashboards are built on them.
@@ -143,7 +157,9 @@ impl From<&Error> for End {
             (_, _, ErrorKind::Busy) => Self::UpstreamBusy,
             (Side::Downstream, _, ErrorKind::Timeout | ErrorKind::TooSlow) => Self::ClientTimeout,
             (Side::Downstream, _, ErrorKind::Protocol(corelane_codec::Kind::Truncated)) => Self::ClientClosed,
-            (Side::Downstream, _, ErrorKind::Protocol(_) | ErrorKind::Status(_)) => Self::ClientProtocol,
+            (Side::Downstream, _, ErrorKind::Protocol(_) | ErrorKind::Status(_) | ErrorKind::TooLarge) => {
+                Self::ClientProtocol
+            }
             (Side::Downstream, ..) => Self::ClientClosed,
             (Side::Upstream, Stage::Connect, ErrorKind::Timeout) => Self::UpstreamConnectTimeout,
             (Side::Upstream, Stage::Connect, _) => Self::UpstreamConnect,
@@ -271,16 +287,36 @@ impl Record {
     pub(crate) fn attempt(&mut self, endpoint: Address, reused: bool) {
         self.attempts_total += 1;
         if self.attempts.len() < ATTEMPTS_KEPT_MAX {
-            self.attempts.push(Attempt { endpoint, reused, outcome: AttemptOutcome::Unfinished });
+            self.attempts.push(Attempt {
+                endpoint,
+                reused,
+                outcome: AttemptOutcome::Unfinished,
+                connect: Duration::ZERO,
+                wait: Duration::ZERO,
+            });
         }
     }
 
-    pub(crate) fn attempt_ended(&mut self, outcome: AttemptOutcome) {
-        if self.attempts_total as usize <= ATTEMPTS_KEPT_MAX
-            && let Some(attempt) = self.attempts.last_mut()
-        {
-            attempt.outcome = outcome;
+    fn present_attempt(&mut self) -> Option<&mut Attempt> {
+        if self.attempts_total as usize <= ATTEMPTS_KEPT_MAX { self.attempts.last_mut() } else { None }
+    }
+
+    pub(crate) fn attempt_connected(&mut self, took: Duration) {
+        if let Some(attempt) = self.present_attempt() {
+            attempt.connect = took;
         }
+    }
+
+    pub(crate) fn attempt_ended(&mut self, outcome: AttemptOutcome, wait: Duration) {
+        if let Some(attempt) = self.present_attempt() {
+            (attempt.outcome, attempt.wait) = (outcome, wait);
+        }
+    }
+
+    /// Forgets a reason that turned out to be none.
+    pub(crate) fn absolve(&mut self) {
+        self.end = End::Dropped;
+        self.error.clear();
     }
 
     pub(crate) fn note(&mut self, key: Cow<'static, str>, value: &str) {

@@ -238,7 +238,7 @@ fn a_cluster_gets_other_endpoints_while_it_is_used() {
                 let origin = lane.upstream(&cluster);
                 Ok(Fun(async move |request: Request| {
                     let response = origin.send(request).await?;
-                    let address = response.upstream().expect("it was asked").address;
+                    let address = response.upstream().expect("it was asked").address.clone();
                     Ok::<_, Error>(Response::text(StatusCode::OK, address.to_string()))
                 }))
             })

@@ -63,7 +63,11 @@ fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
         json_address(out, &attempt.endpoint);
         write!(out, ",\"reused\":{},\"outcome\":\"", attempt.reused).expect("a vector takes everything");
         outcome(out, attempt.outcome);
-        out.extend_from_slice(b"\"}");
+        out.extend_from_slice(b"\",\"connect_ms\":");
+        millis(out, attempt.connect);
+        out.extend_from_slice(b",\"wait_ms\":");
+        millis(out, attempt.wait);
+        out.push(b'}');
     }
     out.push(b']');
 }
@@ -84,7 +88,7 @@ mod tests {
     use crate::log::line::tests::sample;
     use corelane_engine::{Address, Attempt, AttemptOutcome, End, ErrorKind, Stage};
     use serde_json::{Value, json};
-    use std::{borrow::Cow, net::SocketAddr};
+    use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
     fn parsed(line: &Line<'_>) -> Value {
         let mut out = Vec::new();
@@ -100,11 +104,15 @@ mod tests {
                 endpoint: Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9001))),
                 reused: false,
                 outcome: AttemptOutcome::Failed(Stage::Connect, ErrorKind::Timeout),
+                connect: Duration::from_secs(3),
+                wait: Duration::ZERO,
             },
             Attempt {
                 endpoint: Address::Ip(SocketAddr::from(([127, 0, 0, 1], 9002))),
                 reused: true,
                 outcome: AttemptOutcome::Status(200),
+                connect: Duration::ZERO,
+                wait: Duration::from_micros(1234),
             },
         ];
         let notes = [(Cow::Borrowed("tenant"), "a\"b".to_owned())];
@@ -139,8 +147,14 @@ mod tests {
             "wait_ms": 0.0,
             "transfer_ms": 0.0,
             "attempts": [
-                { "endpoint": "127.0.0.1:9001", "reused": false, "outcome": "connect: timeout" },
-                { "endpoint": "127.0.0.1:9002", "reused": true, "outcome": "200" },
+                {
+                    "endpoint": "127.0.0.1:9001", "reused": false, "outcome": "connect: timeout",
+                    "connect_ms": 3000.0, "wait_ms": 0.0,
+                },
+                {
+                    "endpoint": "127.0.0.1:9002", "reused": true, "outcome": "200",
+                    "connect_ms": 0.0, "wait_ms": 1.234,
+                },
             ],
             "end": "done",
             "notes": { "tenant": "a\"b" },
@@ -176,6 +190,8 @@ mod tests {
             endpoint: Address::unix("/run/\"a\"\n.sock").unwrap(),
             reused: false,
             outcome: AttemptOutcome::Status(200),
+            connect: Duration::ZERO,
+            wait: Duration::ZERO,
         }];
         let line =
             Line { client: &Address::Unnamed, peer: &Address::Unnamed, attempts: &attempts, ..sample() };

@@ -297,7 +297,7 @@ impl Downstream {
     }
 
     /// The next piece of the request's content, from what has been received.
-    fn decode_content(&self) -> Result<Option<Pull>> {
+    pub(crate) fn content_in_hand(&self) -> Result<Option<Pull>> {
         let (mut input, mut codec) = (self.input.borrow_mut(), self.codec.borrow_mut());
         if codec.request_ended() {
             // What follows is not this request's.
@@ -324,7 +324,7 @@ impl Downstream {
     /// The next piece of the request's content.
     pub(crate) fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Result<Pull>> {
         loop {
-            if let Some(pull) = self.decode_content()? {
+            if let Some(pull) = self.content_in_hand()? {
                 return Poll::Ready(Ok(pull));
             }
             if self.ended.get() {
@@ -477,7 +477,7 @@ fn ours(kind: corelane_codec::Kind) -> Error {
 }
 
 pub(crate) fn content_too_large() -> Error {
-    Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Status(StatusCode::PAYLOAD_TOO_LARGE))
+    Error::new(Side::Downstream, Stage::Transfer, ErrorKind::TooLarge)
 }
 
 /// Whether content of this length is over the limit, as far as can be known beforehand.

@@ -9,6 +9,8 @@ pub(crate) const HEADROOM_BYTES: usize = 512;
 pub(crate) const TAILROOM_BYTES: usize = 16;
 /// The capacity of a pooled buffer. What is not written to costs no memory.
 pub(crate) const BUFFER_BYTES: usize = 32 << 10;
+/// What fits into a pooled buffer.
+pub(crate) const ROOM_BYTES: usize = BUFFER_BYTES - HEADROOM_BYTES - TAILROOM_BYTES;
 /// Buffers that a lane keeps for reuse: 16 MiB.
 const KEPT_BUFFERS_MAX: usize = 512;
 
@@ -43,6 +45,11 @@ impl Buffer {
 
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..]
+    }
+
+    /// The same, to change in place.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
     }
 
     /// How much can still be received.

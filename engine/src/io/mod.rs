@@ -11,7 +11,7 @@ pub(crate) mod driver;
 pub(crate) mod listener;
 pub(crate) mod stream;
 
-pub(crate) use buffer::{Buffer, Buffers};
+pub(crate) use buffer::{Buffer, Buffers, ROOM_BYTES};
 pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
 pub(crate) use listener::{Listener, Socket};
 pub(crate) use stream::Stream;

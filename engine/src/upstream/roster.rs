@@ -72,6 +72,15 @@ impl Roster {
         self.cluster.as_name()
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    pub(crate) fn address(&self, endpoint: EndpointId) -> &Address {
+        self.endpoints[endpoint.index()].pool.peer.address()
+    }
+
     /// Whether it matters what a request belongs to.
     pub(crate) fn asks_for_key(&self) -> bool {
         self.cluster.asks_for_key()

@@ -1,189 +1,16 @@
 //! The content of a request on its way to an origin.
 
-use super::UpstreamConnection;
+use super::{UpstreamConnection, attempt::Fault, roster::too_late};
 use crate::{
+    body::Replay,
     content::Pull,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::Buffer,
-    lane::Lane,
-    pace::Outflow,
+    io::{Buffer, ROOM_BYTES},
+    pace::{Gap, Outflow},
     wheel::Tick,
 };
-use bytes::Bytes;
-use corelane_codec::Length;
-use std::{
-    rc::Rc,
-    task::{Context, Poll, ready},
-};
-
-/// Bytes of content that are given to one send, when they come from memory.
-const SLICE_BYTES: usize = 32 << 10;
-
-/// Where the content comes from, and what of it is kept for another attempt.
-pub(crate) struct Content {
-    source: Source,
-    length: Length,
-    /// What has been taken from the client, as long as it can still be sent again.
-    replay: Option<Vec<u8>>,
-    /// How much of that this attempt has sent.
-    replayed: usize,
-    taken_bytes: u64,
-    idempotent: bool,
-    expects: bool,
-}
-
-enum Source {
-    None,
-    Bytes(Bytes, usize),
-    Client(Rc<Exchange>),
-}
-
-impl Content {
-    pub(crate) fn none() -> Self {
-        Self {
-            source: Source::None,
-            length: Length::None,
-            replay: None,
-            replayed: 0,
-            taken_bytes: 0,
-            idempotent: true,
-            expects: false,
-        }
-    }
-
-    pub(crate) fn bytes(bytes: Bytes) -> Self {
-        Self { length: Length::Known(bytes.len() as u64), source: Source::Bytes(bytes, 0), ..Self::none() }
-    }
-
-    /// From the client. It is kept for another attempt: if the method allows none, then until the first byte of the
-    /// request has been written.
-    pub(crate) fn from_client(exchange: Rc<Exchange>, length: Length, idempotent: bool) -> Self {
-        Self {
-            source: Source::Client(exchange),
-            length,
-            replay: Some(Vec::new()),
-            idempotent,
-            ..Self::none()
-        }
-    }
-
-    /// Something of the request has been written. What must not be sent twice need not be kept any longer.
-    fn written(&mut self) {
-        if !self.idempotent {
-            self.replay = None;
-        }
-    }
-
-    pub(crate) fn set_expects(&mut self, expects: bool) {
-        self.expects = expects && !self.length.is_empty();
-    }
-
-    pub(crate) fn length(&self) -> Length {
-        self.length
-    }
-
-    /// The exchange whose client the content comes from.
-    fn client(&self) -> Option<&Rc<Exchange>> {
-        match &self.source {
-            Source::Client(exchange) => Some(exchange),
-            Source::None | Source::Bytes(..) => None,
-        }
-    }
-
-    /// Makes it ready for another attempt; says whether all of it can be sent again.
-    pub(crate) fn rewind(&mut self) -> bool {
-        match &mut self.source {
-            Source::None => true,
-            Source::Bytes(_, sent) => {
-                *sent = 0;
-                true
-            }
-            Source::Client(_) => {
-                self.replayed = 0;
-                self.taken_bytes == 0 || self.replay.is_some()
-            }
-        }
-    }
-
-    /// A piece, and whether it is the last.
-    fn poll_piece(&mut self, cx: &mut Context<'_>, lane: &Lane) -> Poll<Result<Option<(Buffer, bool)>>> {
-        if let Some(replay) = self.replay.as_ref().filter(|replay| self.replayed < replay.len()) {
-            let piece = slice(lane, &replay[self.replayed..]);
-            self.replayed += piece.len();
-            let last = self.replayed == replay.len()
-                && self.client().is_none_or(|client| client.connection().request_ended());
-            return Poll::Ready(Ok(Some((piece, last))));
-        }
-        match &mut self.source {
-            Source::None => Poll::Ready(Ok(None)),
-            Source::Bytes(bytes, sent) => {
-                if *sent == bytes.len() {
-                    return Poll::Ready(Ok(None));
-                }
-                let piece = slice(lane, &bytes[*sent..]);
-                *sent += piece.len();
-                let last = *sent == bytes.len();
-                Poll::Ready(Ok(Some((piece, last))))
-            }
-            Source::Client(exchange) if exchange.is_closed() => {
-                Poll::Ready(Err(Error::new(Side::Downstream, Stage::Transfer, ErrorKind::Closed)))
-            }
-            Source::Client(exchange) => match ready!(exchange.connection().poll_content(cx))? {
-                Pull::End => Poll::Ready(Ok(None)),
-                Pull::Piece(piece) => {
-                    let last = exchange.connection().request_ended();
-                    let bytes_max = exchange.settings().replay_bytes_max;
-                    self.taken(&piece, bytes_max);
-                    Poll::Ready(Ok(Some((piece, last))))
-                }
-            },
-        }
-    }
-
-    /// A piece that is there already, to go out together with the head.
-    fn piece_in_hand(&mut self, lane: &Lane) -> Result<Option<(Buffer, bool)>> {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let waits = match &self.source {
-            Source::Client(exchange) if self.replayed >= self.replay.as_ref().map_or(0, Vec::len) => {
-                exchange.connection().has_input()
-            }
-            _ => true,
-        };
-        if !waits {
-            return Ok(None);
-        }
-        match self.poll_piece(&mut cx, lane) {
-            Poll::Ready(piece) => piece,
-            Poll::Pending => Ok(None),
-        }
-    }
-
-    /// A piece goes out; if it comes from the client, it has kept its pace.
-    fn came(&self, piece: &Buffer) {
-        if let Some(client) = self.client() {
-            client.content_came(piece.len());
-        }
-    }
-
-    fn taken(&mut self, piece: &Buffer, bytes_max: usize) {
-        self.taken_bytes += piece.len() as u64;
-        let Some(replay) = &mut self.replay else { return };
-        if replay.len() + piece.len() > bytes_max {
-            self.replay = None;
-            return;
-        }
-        replay.extend_from_slice(piece.as_slice());
-        self.replayed = replay.len();
-    }
-}
-
-fn slice(lane: &Lane, bytes: &[u8]) -> Buffer {
-    let mut piece = lane.0.buffers.take();
-    let room = piece.room().min(SLICE_BYTES);
-    piece.append(&bytes[..bytes.len().min(room)]);
-    piece
-}
+use std::task::{Context, Poll};
 
 /// What holds the content back.
 enum Hold {
@@ -196,10 +23,22 @@ enum Hold {
 pub(crate) struct Upload {
     hold: Hold,
     outflow: Outflow,
+    gap: Gap,
+    /// What has been sent will not be sent again.
+    once: bool,
     /// The last piece has been given to the connection.
     complete: bool,
     /// All has been handed to the kernel, or never will be.
     pub(crate) over: bool,
+}
+
+/// How content is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Not before the origin asks for it, as the head says.
+    pub(crate) expects: bool,
+    /// Once at most: what the request asks for is not to be done twice.
+    pub(crate) once: bool,
 }
 
 impl Upload {
@@ -207,56 +46,51 @@ impl Upload {
     pub(crate) fn begin(
         connection: &UpstreamConnection,
         mut head: Buffer,
-        content: &mut Content,
-        lane: &Lane,
+        content: Option<&mut Replay>,
+        exchange: &Exchange,
+        manner: Manner,
     ) -> Result<Self> {
-        let hold = if content.expects { Hold::UntilContinue(None) } else { Hold::No };
-        let mut upload = Self { outflow: Outflow::default(), complete: false, over: false, hold };
-        if content.length().is_empty() {
+        let hold = if manner.expects { Hold::UntilContinue(None) } else { Hold::No };
+        let (outflow, gap) = (Outflow::default(), Gap::default());
+        let mut upload = Self { outflow, gap, hold, once: manner.once, complete: false, over: false };
+        let buffers = &exchange.lane().0.buffers;
+        let Some(content) = content else {
             connection.write_end(None, &mut head)?;
             upload.complete = true;
-        } else if matches!(upload.hold, Hold::No)
-            && let Some((mut piece, last)) = content.piece_in_hand(lane)?
+            connection.io.begin_send(head);
+            return Ok(upload);
+        };
+        content.begin();
+        if matches!(upload.hold, Hold::No)
+            && let Some(Pull::Piece(piece)) = content.in_hand(ROOM_BYTES)?
+            && !piece.is_empty()
         {
-            content.came(&piece);
-            upload.frame(connection, content, &mut piece, last)?;
-            let joined = piece.prepend(head.as_slice());
-            if joined {
-                lane.0.buffers.give(head);
+            let mut piece = piece.into_buffer(buffers);
+            upload.frame(connection, content, &mut piece)?;
+            if piece.prepend(head.as_slice()) {
+                buffers.give(head);
                 head = piece;
             } else {
                 head.append(piece.as_slice());
-                lane.0.buffers.give(piece);
+                buffers.give(piece);
             }
         }
         connection.io.begin_send(head);
         Ok(upload)
     }
 
-    fn frame(
-        &mut self,
-        connection: &UpstreamConnection,
-        content: &Content,
-        piece: &mut Buffer,
-        last: bool,
-    ) -> Result<()> {
+    /// Puts the framing around a piece, and the end behind the last one.
+    fn frame(&mut self, connection: &UpstreamConnection, content: &Replay, piece: &mut Buffer) -> Result<()> {
+        self.gap.came();
         connection.frame(piece)?;
-        if last {
-            self.end(connection, content, piece)?;
-        }
-        Ok(())
+        if content.has_ended() { self.end(connection, content, piece) } else { Ok(()) }
     }
 
-    fn end(&mut self, connection: &UpstreamConnection, content: &Content, buffer: &mut Buffer) -> Result<()> {
+    fn end(&mut self, connection: &UpstreamConnection, content: &Replay, buffer: &mut Buffer) -> Result<()> {
         self.complete = true;
-        match content.client() {
-            None => connection.write_end(None, buffer),
-            Some(exchange) => {
-                let mut result = Ok(());
-                exchange.connection().trailers(|trailers| result = connection.write_end(trailers, buffer));
-                result
-            }
-        }
+        let mut result = Ok(());
+        content.source().trailers(|trailers| result = connection.write_end(trailers, buffer));
+        result
     }
 
     /// The origin says that it wants the content.
@@ -274,88 +108,97 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
         connection: &UpstreamConnection,
-        content: &mut Content,
+        content: Option<&mut Replay>,
         exchange: &Exchange,
-    ) -> Poll<Result<()>> {
-        let lane = exchange.lane();
+    ) -> Poll<Result<(), Fault>> {
+        if self.over {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.step(cx, connection, content, exchange);
+        self.over |= polled.is_ready();
+        polled
+    }
+
+    fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &UpstreamConnection,
+        mut content: Option<&mut Replay>,
+        exchange: &Exchange,
+    ) -> Poll<Result<(), Fault>> {
+        let (ours, lane) = (|error| Poll::Ready(Err(Fault::Ours(error))), exchange.lane());
         loop {
-            if self.over {
-                return Poll::Ready(Ok(()));
-            }
             match connection.io.poll_sent(cx) {
-                Poll::Ready(Ok(())) => {
-                    self.outflow.done();
-                    content.written();
-                }
+                Poll::Ready(Ok(())) => self.outflow.done(),
                 Poll::Ready(Err(error)) => {
-                    self.over = true;
-                    return Poll::Ready(Err(Error::io(Side::Upstream, Stage::Send, &error)));
+                    let error = Error::io(Side::Upstream, Stage::Send, &error);
+                    return Poll::Ready(Err(Fault::Origin(error)));
                 }
                 Poll::Pending => return self.waits_for_origin(connection, exchange),
             }
-            if self.complete {
-                self.over = true;
+            let Some(content) = content.as_deref_mut().filter(|_| !self.complete) else {
                 return Poll::Ready(Ok(()));
+            };
+            if self.once {
+                content.forget();
             }
             if self.is_held_back(cx, content, exchange) || lane.has_spent(cx) {
                 return Poll::Pending;
             }
-            match content.poll_piece(cx, lane) {
-                Poll::Ready(Ok(Some((mut piece, last)))) => {
-                    content.came(&piece);
-                    self.frame(connection, content, &mut piece, last)?;
+            match content.poll_pull(cx, ROOM_BYTES) {
+                Poll::Ready(Ok(Pull::Piece(piece))) if piece.is_empty() => {}
+                Poll::Ready(Ok(Pull::Piece(piece))) => {
+                    let mut piece = piece.into_buffer(&lane.0.buffers);
+                    if let Err(error) = self.frame(connection, content, &mut piece) {
+                        return ours(error);
+                    }
                     connection.io.begin_send(piece);
                 }
-                Poll::Ready(Ok(None)) => {
+                Poll::Ready(Ok(Pull::End)) => {
                     let mut buffer = lane.0.buffers.take();
-                    self.end(connection, content, &mut buffer)?;
+                    if let Err(error) = self.end(connection, content, &mut buffer) {
+                        return ours(error);
+                    }
                     if buffer.is_empty() {
                         lane.0.buffers.give(buffer);
                     } else {
                         connection.io.begin_send(buffer);
                     }
                 }
-                Poll::Ready(Err(error)) => {
-                    self.over = true;
-                    return Poll::Ready(Err(error));
+                Poll::Ready(Err(error)) => return ours(error),
+                Poll::Pending if content.source().is_made_here() && self.gap.is_over(exchange) => {
+                    return ours(Error::new(Side::Internal, Stage::Transfer, ErrorKind::Timeout));
                 }
-                Poll::Pending => return self.waits_for_client(exchange),
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn waits_for_origin(&mut self, connection: &UpstreamConnection, exchange: &Exchange) -> Poll<Result<()>> {
+    fn waits_for_origin(
+        &mut self,
+        connection: &UpstreamConnection,
+        exchange: &Exchange,
+    ) -> Poll<Result<(), Fault>> {
         match self.outflow.wait(&connection.io, exchange.lane(), exchange.settings().timeouts.between_bytes) {
             Some(due) => {
                 exchange.expired(due);
                 Poll::Pending
             }
-            None => {
-                self.over = true;
-                Poll::Ready(Err(super::roster::too_late(Stage::Send)))
-            }
-        }
-    }
-
-    fn waits_for_client(&mut self, exchange: &Exchange) -> Poll<Result<()>> {
-        match exchange.content_waits() {
-            Ok(()) => Poll::Pending,
-            Err(error) => {
-                self.over = true;
-                Poll::Ready(Err(error))
-            }
+            None => Poll::Ready(Err(Fault::Origin(too_late(Stage::Send)))),
         }
     }
 
     /// Whether the content waits for a 100.
-    fn is_held_back(&mut self, cx: &mut Context<'_>, content: &Content, exchange: &Exchange) -> bool {
-        let lane = exchange.lane();
+    fn is_held_back(&mut self, cx: &mut Context<'_>, content: &Replay, exchange: &Exchange) -> bool {
         let Hold::UntilContinue(due) = &mut self.hold else { return false };
-        let waits = content.client().is_none_or(|client| client.connection().poll_content_waits(cx));
-        if waits {
+        let client = content.source().client();
+        if client.is_none_or(|client| client.poll_stirs(cx)) {
             // The client has not waited for the 100, so an origin that knows no expectations must not wait either.
-            let due = *due.get_or_insert_with(|| lane.after(exchange.settings().timeouts.expect));
+            let due = *due.get_or_insert_with(|| exchange.lane().after(exchange.settings().timeouts.expect));
             if exchange.expired(due) {
+                if let Some(client) = client {
+                    client.exchange().set_expects(false);
+                }
                 self.hold = Hold::No;
                 return false;
             }
