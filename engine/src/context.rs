@@ -4,7 +4,7 @@ use crate::{
     address::Address,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side, Stage},
-    lane::Lane,
+    lane::{Lane, panic_message},
     metrics::Metric,
     pace::{Outflow, Pace},
     record::{AttemptOutcome, End, Record},
@@ -16,7 +16,9 @@ use corelane_codec::{Fields, forward::Trusted, trail};
 use http::StatusCode;
 use std::{
     cell::{Cell, Ref, RefCell},
+    future::poll_fn,
     net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -36,6 +38,9 @@ struct Marks {
     /// Waiting for answers that did not come.
     in_vain: Duration,
 }
+
+/// What is called when an exchange ends.
+pub(crate) type Hook = Box<dyn FnOnce(&Record)>;
 
 /// Whose exchange it is.
 enum Owner {
@@ -62,6 +67,8 @@ pub(crate) struct Exchange {
     due: Cell<Option<Tick>>,
     /// Its own, because it may outlive its place on the connection.
     timer: Rc<Timer>,
+    /// Whom to tell when it ends.
+    hooks: RefCell<Vec<Hook>>,
     /// It is over: whoever still holds it has no business with the client any more.
     closed: Cell<bool>,
     /// Its peer is a proxy whose word is taken.
@@ -107,6 +114,7 @@ impl Exchange {
         Self {
             owner,
             timer,
+            hooks: RefCell::default(),
             closed: Cell::new(false),
             record: RefCell::new(Some(record)),
             suspected: Cell::new(false),
@@ -235,6 +243,16 @@ impl Exchange {
         self.client().is_some_and(|connection| connection.begin_interim(status, fields))
     }
 
+    /// Waits until no interim response is on its way any more.
+    pub(crate) async fn informed(&self) -> Result<()> {
+        let mut outflow = Outflow::default();
+        poll_fn(|cx| {
+            self.begin_wait(cx);
+            self.poll_informed(cx, &mut outflow)
+        })
+        .await
+    }
+
     /// Pending while an interim response is still on its way to the client, which then holds everything up.
     pub(crate) fn poll_informed(&self, cx: &mut Context<'_>, outflow: &mut Outflow) -> Poll<Result<()>> {
         let Some(connection) =
@@ -312,6 +330,13 @@ impl Exchange {
     pub(crate) fn record(&self, write: impl FnOnce(&mut Record)) {
         if let Some(record) = self.record.borrow_mut().as_mut() {
             write(record);
+        }
+    }
+
+    /// Has `hook` called with the record when it is closed.
+    pub(crate) fn on_end(&self, hook: Hook) {
+        if self.record.borrow().is_some() {
+            self.hooks.borrow_mut().push(hook);
         }
     }
 
@@ -443,9 +468,16 @@ impl Exchange {
             record.phases.wait += answered.saturating_sub(sent);
             record.phases.transfer = now.saturating_sub(answered);
         }
+        if let Some(connection) = self.client() {
+            record.request_bytes += connection.content_bytes();
+        }
+        for hook in self.hooks.take() {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(&record))) {
+                lane.handler_panicked(panic_message(&*payload), &record.request_id);
+            }
+        }
         match &self.owner {
-            Owner::Client(connection) => {
-                record.request_bytes += connection.content_bytes();
+            Owner::Client(_) => {
                 lane.0.metrics.sub(Metric::RequestsOpen);
                 lane.close_record(record);
             }

@@ -9,11 +9,9 @@ use crate::{
     handler::Handler,
     lane::caught,
     message::{Request, Response},
-    metrics::Metric,
     record::End,
     relay, settle,
-    sink::Event,
-    tunnel,
+    tunnel::{self, Rest},
 };
 use corelane_codec::{RequestHead, forward};
 use http::{Method, StatusCode};
@@ -73,26 +71,38 @@ pub(crate) async fn serve<H: Handler>(
         },
         None => Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
     };
-    let delivered = match sent {
-        Ok(None) => true,
-        Ok(Some(transfer)) => {
-            if let Err(error) = tunnel::run(&exchange, &transfer).await {
-                exchange.failed(&error);
-            }
-            false
-        }
-        Err(error) => {
-            exchange.failed(&error);
-            cut_short(&exchange, &error).await;
-            false
-        }
+    let ended = match sent {
+        Ok(Rest::Nothing) => Ended::Whole,
+        Ok(Rest::Origin(transfer)) => match tunnel::run(&exchange, &transfer).await {
+            Ok(()) => Ended::Tunnel,
+            Err(error) => Ended::Broken(error),
+        },
+        Ok(Rest::Handler(serve)) => match tunnel::serve(&exchange, serve).await {
+            Ok(()) => Ended::Whole,
+            Err(error) => Ended::Broken(error),
+        },
+        Err(error) => Ended::Broken(error),
     };
+    if let Ended::Broken(error) = &ended {
+        exchange.failed(error);
+        cut_short(&exchange, error).await;
+    }
     exchange.delivered();
     Exchange::finish(exchange);
-    if !delivered {
+    if !matches!(ended, Ended::Whole) {
         return After::Close;
     }
     settle::settle(&connection).await
+}
+
+/// How an exchange has ended, as far as its connection is concerned.
+enum Ended {
+    /// By the book.
+    Whole,
+    /// With a tunnel of which both sides have seen the end.
+    Tunnel,
+    /// In the middle of something.
+    Broken(Error),
 }
 
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
@@ -165,15 +175,9 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
     .await
 }
 
-fn panicked(exchange: &Exchange, message: String) -> Error {
-    let lane = exchange.lane();
-    lane.0.metrics.count(Metric::Panics);
-    let request_id = exchange.read(|record| String::from_utf8_lossy(&record.request_id).into_owned());
-    lane.event(&Event::HandlerPanicked {
-        lane: lane.id(),
-        message,
-        request_id: request_id.unwrap_or_default(),
-    });
+/// A handler has panicked: a bug, and the end of its exchange.
+pub(crate) fn panicked(exchange: &Exchange, message: String) -> Error {
+    exchange.read(|record| exchange.lane().handler_panicked(message, &record.request_id));
     exchange.connection().close_after();
     Error::new(Side::Internal, Stage::Route, ErrorKind::Panicked)
 }

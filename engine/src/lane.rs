@@ -333,6 +333,13 @@ impl Lane {
         self.0.wheel.after(now, duration)
     }
 
+    /// What an embedder wrote has panicked.
+    pub(crate) fn handler_panicked(&self, message: String, request_id: &[u8]) {
+        self.0.metrics.count(Metric::Panics);
+        let request_id = String::from_utf8_lossy(request_id).into_owned();
+        self.event(&Event::HandlerPanicked { lane: self.id(), message, request_id });
+    }
+
     pub(crate) fn event(&self, event: &Event) {
         if let Some(hook) = &self.0.process.config.event {
             hook(event);

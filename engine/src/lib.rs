@@ -122,5 +122,6 @@ pub use settings::Settings;
 pub use sink::{Event, Level, Sink};
 pub use sys::{keep_buffers_apart, raise_descriptor_limit, watch_stacks};
 pub use timeouts::Timeouts;
+pub use tunnel::{Tunnel, TunnelReader, TunnelWriter};
 pub use unix::{SocketFile, listen_unix};
 pub use upstream::{Attempts, Cluster, NextAttempt, Peer, Upstream};

@@ -2,12 +2,14 @@
 
 use crate::{
     address::Address,
-    body::Body,
+    body::{Body, Source},
     context::Exchange,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side},
     lane::Lane,
+    record::Record,
     settings::Settings,
+    tunnel::{Rest, Serve, Tunnel},
 };
 use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
@@ -209,9 +211,59 @@ impl Request {
         self.body.is_whole()
     }
 
-    /// The protocol that the client wants to switch to.
-    pub fn upgrade(&self) -> Option<Upgrade> {
+    /// The protocol that the client wants to switch to. A request that is sent on asks for the same, and the answer
+    /// decides; a handler that speaks it [accepts](Self::upgrade) it instead.
+    pub fn wants_upgrade(&self) -> Option<Upgrade> {
         self.head.upgrade
+    }
+
+    /// Accepts the switch of protocols that the client wants. What this gives is the answer, a 101: fields that the
+    /// protocol needs are still to be set. Once it has been sent, `serve` has the connection, including what the client
+    /// sent right behind its head, and the exchange ends when it does. It is dropped when the client resets.
+    ///
+    /// ```
+    /// # use corelane_engine::{Request, Response, Result, Tunnel};
+    /// async fn echo(request: Request) -> Result<Response> {
+    ///     request.upgrade(async |mut tunnel: Tunnel| {
+    ///         while let Some(chunk) = tunnel.receive().await? {
+    ///             tunnel.send(chunk).await?;
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// With status 400 if the client does not want to switch.
+    pub fn upgrade(&self, serve: impl AsyncFnOnce(Tunnel) -> Result<()> + 'static) -> Result<Response> {
+        let protocol = self.head.upgrade.ok_or(Error::status_of(StatusCode::BAD_REQUEST))?;
+        let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS);
+        response.head.upgrade = Some(protocol);
+        response.body = Body(Source::Switch(Serve::new(serve)));
+        Ok(response)
+    }
+
+    /// Sends an interim response, such as a 103 with `Link` fields, and waits until the client has been sent it.
+    /// `false` if it takes none: because it speaks HTTP/1.0, has been answered, or is nobody.
+    ///
+    /// A client that waits to be asked for its content (`Expect: 100-continue`) is asked by whoever reads it; a 100 is
+    /// for those who want to ask before.
+    ///
+    /// # Errors
+    /// The status is not of an interim response, or is a 101 ([`upgrade`](Self::upgrade)); the client has gone, or does
+    /// not read.
+    pub async fn inform(&self, status: StatusCode, fields: &Fields) -> Result<bool> {
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::internal(format!("{status} is no interim response")));
+        }
+        let Some(exchange) = self.exchange() else { return Ok(false) };
+        if status == StatusCode::CONTINUE && !exchange.expects() {
+            return Ok(false);
+        }
+        exchange.informed().await?;
+        let begun = exchange.inform(status, fields);
+        exchange.informed().await?;
+        Ok(begun)
     }
 
     fn connection(&self) -> Option<&Rc<Downstream>> {
@@ -262,6 +314,17 @@ impl Request {
     pub fn note(&self, key: impl Into<Cow<'static, str>>, value: impl AsRef<str>) {
         if let Some(exchange) = self.exchange() {
             exchange.record(|record| record.note(key.into(), value.as_ref()));
+        }
+    }
+
+    /// Calls `hook` with the record when the exchange is over, however it ends: exactly once, also when the client
+    /// leaves and when a handler panics. It runs on the lane, so it must not block. Several are called in turn.
+    ///
+    /// Nothing is called for a request of our own, nor for one whose exchange is over already, which a task may still
+    /// hold.
+    pub fn on_end(&self, hook: impl FnOnce(&Record) + 'static) {
+        if let Some(exchange) = self.exchange() {
+            exchange.on_end(Box::new(hook));
         }
     }
 }
@@ -357,6 +420,18 @@ impl Response {
     /// Who answered, and how it was reached; `None` if nobody was asked.
     pub fn upstream(&self) -> Option<&UpstreamInfo> {
         self.upstream.as_ref()
+    }
+
+    /// The tunnel to an upstream that has switched protocols: for a handler that wants to see what goes through, and
+    /// [accepts](Request::upgrade) the client's switch itself. What is left is no answer that can be sent.
+    ///
+    /// `None` if it has not switched.
+    pub fn take_tunnel(&mut self) -> Option<Tunnel> {
+        self.head.upgrade.take()?;
+        match std::mem::take(&mut self.body.0).into_rest() {
+            Rest::Origin(transfer) => Tunnel::to_origin(transfer),
+            Rest::Nothing | Rest::Handler(_) => None,
+        }
     }
 
     /// The error that this tells a client of, if it was [made of one](Self::from).

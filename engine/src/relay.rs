@@ -10,7 +10,7 @@ use crate::{
     io::{Buffer, ROOM_BYTES},
     message::{Response, unvouch},
     pace::{Gap, Outflow},
-    upstream::Transfer,
+    tunnel::Rest,
 };
 use corelane_codec::ResponseHead;
 use std::{
@@ -19,8 +19,8 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Sends a response. What is left when this returns: nothing, or (after a switch of protocols) the two connections.
-pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Option<Transfer>> {
+/// Sends a response. What is left when this returns: nothing, or what comes after a switch of protocols.
+pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Rest> {
     let Response { head, mut body, .. } = response;
     let connection = exchange.connection();
     body.settle();
@@ -50,8 +50,7 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
     poll_fn(|cx| relay.poll_informed(cx)).await?;
     relay.begin(head)?;
     poll_fn(|cx| relay.poll(cx)).await?;
-    let switched = connection.has_switched();
-    Ok(if switched { relay.source.into_transfer() } else { None })
+    Ok(if connection.has_switched() { relay.source.into_rest() } else { Rest::Nothing })
 }
 
 struct Relay<'a> {
@@ -92,30 +91,28 @@ impl Relay<'_> {
         if !connection.sends_content() && !self.source.has_ended() {
             self.source = Source::Empty;
         }
-        match self.source.in_hand(ROOM_BYTES) {
-            Ok(Some(Pull::End)) => {
-                self.end(&mut buffer)?;
-                connection.io.begin_send(buffer);
-            }
-            Ok(Some(Pull::Piece(piece))) if !piece.is_empty() => {
+        let joined = self.join(&mut buffer);
+        // Even if that failed the head may go: its length or its coding tells the client that something is missing.
+        connection.io.begin_send(buffer);
+        joined
+    }
+
+    /// Puts behind a head what is there of the content.
+    fn join(&mut self, buffer: &mut Buffer) -> Result<()> {
+        match self.source.in_hand(ROOM_BYTES)? {
+            Some(Pull::End) => self.end(buffer),
+            Some(Pull::Piece(piece)) if !piece.is_empty() => {
                 let mut piece = self.frame(piece)?;
                 if piece.prepend(buffer.as_slice()) {
-                    lane.0.buffers.give(buffer);
-                    buffer = piece;
+                    std::mem::swap(buffer, &mut piece);
                 } else {
                     buffer.append(piece.as_slice());
-                    lane.0.buffers.give(piece);
                 }
-                connection.io.begin_send(buffer);
+                self.exchange.lane().0.buffers.give(piece);
+                Ok(())
             }
-            Ok(_) => connection.io.begin_send(buffer),
-            Err(error) => {
-                // The head may go: its length or its coding tells the client that something is missing.
-                connection.io.begin_send(buffer);
-                return Err(error);
-            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Has the head say what is true of the content.

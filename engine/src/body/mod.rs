@@ -19,6 +19,7 @@ use crate::{
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
     lane::Lane,
+    tunnel::{Rest, Serve},
     upstream::Transfer,
 };
 use bytes::Bytes;
@@ -54,6 +55,8 @@ pub(crate) enum Source {
     Teed(Box<Teed>),
     /// Of a request that has been sent, or is being.
     Replay(Box<Replay>),
+    /// None: the handler goes on with the connection itself.
+    Switch(Serve),
 }
 
 impl Source {
@@ -63,7 +66,7 @@ impl Source {
             Self::Transformed(transformed) => Some(&transformed.inner),
             Self::Teed(teed) => Some(&teed.inner),
             Self::Replay(replay) => Some(replay.source()),
-            Self::Empty | Self::Bytes(_) | Self::Client(_) | Self::Upstream(_) | Self::Channel(_) => None,
+            _ => None,
         }
     }
 
@@ -72,7 +75,7 @@ impl Source {
             Self::Transformed(transformed) => Some(&mut transformed.inner),
             Self::Teed(teed) => Some(&mut teed.inner),
             Self::Replay(replay) => Some(replay.source_mut()),
-            Self::Empty | Self::Bytes(_) | Self::Client(_) | Self::Upstream(_) | Self::Channel(_) => None,
+            _ => None,
         }
     }
 
@@ -92,7 +95,7 @@ impl Source {
     /// How much is left, as far as it is known.
     pub(crate) fn length(&self) -> Length {
         match self {
-            Self::Empty => Length::None,
+            Self::Empty | Self::Switch(_) => Length::None,
             Self::Bytes(bytes) => Length::Known(bytes.len() as u64),
             Self::Client(client) => client.length(),
             Self::Upstream(transfer) => transfer.length(),
@@ -107,7 +110,7 @@ impl Source {
     /// first: a transform has kept what came, and whoever moves content may have moved enough for this turn.
     pub(crate) fn poll_pull(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<Result<Pull<Chunk>>> {
         match self {
-            Self::Empty | Self::Bytes(_) => Poll::Ready(Ok(self.slice(bytes_max))),
+            Self::Empty | Self::Switch(_) | Self::Bytes(_) => Poll::Ready(Ok(self.slice(bytes_max))),
             Self::Client(client) => client.poll_pull(cx),
             Self::Upstream(transfer) => transfer.poll_pull(cx),
             Self::Channel(receiver) => receiver.poll_pull(cx, bytes_max),
@@ -120,7 +123,7 @@ impl Source {
     /// The next piece if it is there already, to go out together with the head.
     pub(crate) fn in_hand(&mut self, bytes_max: usize) -> Result<Option<Pull<Chunk>>> {
         match self {
-            Self::Empty | Self::Bytes(_) => Ok(Some(self.slice(bytes_max))),
+            Self::Empty | Self::Switch(_) | Self::Bytes(_) => Ok(Some(self.slice(bytes_max))),
             Self::Client(client) => client.in_hand(),
             Self::Upstream(transfer) => transfer.in_hand(),
             Self::Channel(receiver) => receiver.in_hand(bytes_max),
@@ -142,7 +145,7 @@ impl Source {
     /// Whether the end is known to have been reached, so that the piece that was given last was the last.
     pub(crate) fn has_ended(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Switch(_) => true,
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::Client(client) => client.has_ended(),
             Self::Upstream(transfer) => transfer.has_ended(),
@@ -156,7 +159,7 @@ impl Source {
     /// What follows the content, once that has ended.
     pub(crate) fn trailers(&self, use_them: impl FnOnce(Option<&Fields>)) {
         match self {
-            Self::Empty | Self::Bytes(_) => use_them(None),
+            Self::Empty | Self::Switch(_) | Self::Bytes(_) => use_them(None),
             Self::Client(client) => client.trailers(use_them),
             Self::Upstream(transfer) => transfer.trailers(use_them),
             Self::Channel(receiver) => receiver.trailers(use_them),
@@ -232,13 +235,14 @@ impl Source {
         }
     }
 
-    /// The connections, after a switch of protocols.
-    pub(crate) fn into_transfer(self) -> Option<Transfer> {
+    /// What is left when a switch of protocols has been sent.
+    pub(crate) fn into_rest(self) -> Rest {
         match self {
-            Self::Upstream(transfer) => Some(transfer),
-            Self::Transformed(transformed) => transformed.inner.into_transfer(),
-            Self::Teed(mut teed) => std::mem::take(&mut teed.inner).into_transfer(),
-            _ => None,
+            Self::Upstream(transfer) => Rest::Origin(transfer),
+            Self::Switch(serve) => Rest::Handler(serve),
+            Self::Transformed(transformed) => transformed.inner.into_rest(),
+            Self::Teed(mut teed) => std::mem::take(&mut teed.inner).into_rest(),
+            _ => Rest::Nothing,
         }
     }
 }
@@ -246,7 +250,7 @@ impl Source {
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let source = match self.0.innermost() {
-            Source::Empty => "empty",
+            Source::Empty | Source::Switch(_) => "empty",
             Source::Bytes(_) => "bytes",
             Source::Client(_) => "client",
             Source::Upstream(_) => "upstream",

@@ -46,6 +46,10 @@ impl Transfer {
         Self { lease: Some(lease), upload, content, exchange, gap, length, trailers: None }
     }
 
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
     pub(crate) fn lane(&self) -> &Lane {
         self.exchange.lane()
     }

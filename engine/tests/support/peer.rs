@@ -24,6 +24,8 @@ pub(crate) struct Message {
     /// Start line and fields.
     pub(crate) head: String,
     pub(crate) content: Vec<u8>,
+    /// What followed the last chunk, a line for each field.
+    pub(crate) trailers: String,
 }
 
 impl Message {
@@ -162,7 +164,7 @@ impl Peer {
         std::mem::replace(&mut self.received, rest)
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.received.windows(2).position(|window| window == b"\r\n") {
                 let line = self.bytes(end + 2);
@@ -179,21 +181,33 @@ impl Peer {
     }
 
     pub(crate) fn try_message(&mut self) -> Option<Message> {
-        let mut message = Message { head: self.try_head()?, content: Vec::new() };
+        let mut message = Message { head: self.try_head()?, content: Vec::new(), trailers: String::new() };
         if message.field("transfer-encoding").is_some() {
-            loop {
-                let length = usize::from_str_radix(&self.line(), 16).expect("a chunk's size");
-                message.content.extend(self.bytes(length));
-                assert_eq!(self.line(), "");
-                if length == 0 {
-                    break;
-                }
-            }
+            (message.content, message.trailers) = self.chunks();
         } else if let Some(length) = message.field("content-length") {
             let length = length.parse().unwrap();
             message.content = self.bytes(length);
         }
         Some(message)
+    }
+
+    /// What is left of chunked content, and the fields that follow it, a line for each.
+    pub(crate) fn chunks(&mut self) -> (Vec<u8>, String) {
+        let (mut content, mut trailers) = (Vec::new(), String::new());
+        loop {
+            let length = usize::from_str_radix(&self.line(), 16).expect("a chunk's size");
+            if length == 0 {
+                break;
+            }
+            content.extend(self.bytes(length));
+            assert_eq!(self.line(), "");
+        }
+        loop {
+            match self.line() {
+                line if line.is_empty() => return (content, trailers),
+                line => trailers += &format!("{line}\n"),
+            }
+        }
     }
 
     /// Everything up to the end of the connection, and how that came.

@@ -1,11 +1,11 @@
-//! After a switch of protocols: bytes both ways, until either side has had enough.
+//! A tunnel between a client and an origin: bytes both ways, until either side has had enough.
 
+use super::Open;
 use crate::{
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Buffer, Connection, Received, Wait},
     lane::Lane,
-    metrics::Metric,
     upstream::Transfer,
     wheel::Tick,
 };
@@ -18,26 +18,30 @@ use std::{
 };
 
 /// Moves bytes both ways. One side's end ends the other, once what it had sent has been delivered.
+///
+/// # Errors
+/// Who has broken it off, if one did: there is no message that it could have cut.
 pub(crate) async fn run(exchange: &Rc<Exchange>, transfer: &Transfer) -> Result<()> {
     let (client, lane) = (exchange.connection(), exchange.lane());
     let Some(upstream) = transfer.connection() else { return Ok(()) };
-    lane.0.metrics.count(Metric::Tunnels);
-    lane.0.metrics.add(Metric::TunnelsOpen, 1);
-    let _open = Open(exchange);
-    let mut up = Way { first: client.take_input(), ended: false, bytes: 0 };
-    let mut down = Way { first: upstream.take_input(), ended: false, bytes: 0 };
+    let _open = Open::count(exchange);
+    let mut up = Way::new(Side::Downstream, Side::Upstream, client.take_input());
+    let mut down = Way::new(Side::Upstream, Side::Downstream, upstream.take_input());
     let mut idle = Idle { due: lane.after(exchange.settings().timeouts.tunnel_idle), seen: 0, ending: false };
     let result = poll_fn(|cx| {
         exchange.begin_wait(cx);
-        let mut failed = None;
-        if let Poll::Ready(Err(error)) = up.poll(cx, lane, &client.io, &upstream.io) {
-            failed = Some(error);
+        let (went, came) =
+            (up.poll(cx, lane, &client.io, &upstream.io), down.poll(cx, lane, &upstream.io, &client.io));
+        exchange.record(|record| {
+            record.request_bytes += std::mem::take(&mut up.uncounted);
+            record.response_bytes += std::mem::take(&mut down.uncounted);
+        });
+        for way in [went, came] {
+            if let Poll::Ready(Err(error)) = way {
+                return Poll::Ready(Err(error));
+            }
         }
-        if let Poll::Ready(Err(error)) = down.poll(cx, lane, &upstream.io, &client.io) {
-            failed = Some(error);
-        }
-        if failed.is_some() || (up.ended && down.ended) {
-            // Whoever breaks a tunnel ends it: there is no message that it could have cut.
+        if up.ended && down.ended {
             return Poll::Ready(Ok(()));
         }
         idle.moved(exchange, up.bytes + down.bytes, up.ended || down.ended);
@@ -48,21 +52,9 @@ pub(crate) async fn run(exchange: &Rc<Exchange>, transfer: &Transfer) -> Result<
         Poll::Pending
     })
     .await;
-    exchange.record(|record| {
-        record.request_bytes += up.bytes;
-        record.response_bytes += down.bytes;
-    });
     upstream.io.shutdown(Shutdown::Both);
     client.io.shutdown(Shutdown::Both);
     result
-}
-
-struct Open<'a>(&'a Exchange);
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.lane().0.metrics.sub(Metric::TunnelsOpen);
-    }
 }
 
 struct Idle {
@@ -85,13 +77,21 @@ impl Idle {
 
 /// One direction.
 struct Way {
+    from: Side,
+    to: Side,
     /// What had come before the tunnel began.
     first: Option<Buffer>,
     ended: bool,
     bytes: u64,
+    /// Of these, what does not stand in the record yet.
+    uncounted: u64,
 }
 
 impl Way {
+    const fn new(from: Side, to: Side, first: Option<Buffer>) -> Self {
+        Self { from, to, first, ended: false, bytes: 0, uncounted: 0 }
+    }
+
     /// Ready when this direction has ended, and everything in it has been delivered.
     fn poll(
         &mut self,
@@ -99,9 +99,10 @@ impl Way {
         lane: &Lane,
         from: &Connection,
         to: &Connection,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<()>> {
+        let broken = |side, error: &io::Error| Error::io(side, Stage::Tunnel, error);
         while !self.ended {
-            ready!(to.poll_sent(cx))?;
+            ready!(to.poll_sent(cx)).map_err(|error| broken(self.to, &error))?;
             if lane.has_spent(cx) {
                 return Poll::Pending;
             }
@@ -112,7 +113,7 @@ impl Way {
             if !from.is_receiving() {
                 from.begin_receive(None, Wait::Short);
             }
-            match ready!(from.poll_receive(cx))? {
+            match ready!(from.poll_receive(cx)).map_err(|error| broken(self.from, &error))? {
                 Received::Bytes(buffer) => self.send(buffer, to),
                 Received::End(_) => {
                     self.ended = true;
@@ -125,7 +126,9 @@ impl Way {
     }
 
     fn send(&mut self, buffer: Buffer, to: &Connection) {
-        self.bytes += buffer.len() as u64;
+        let bytes = buffer.len() as u64;
+        self.bytes += bytes;
+        self.uncounted += bytes;
         to.begin_send(buffer);
     }
 }
