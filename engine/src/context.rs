@@ -421,9 +421,10 @@ impl Exchange {
 
     /// An upstream has failed. That is why the exchange ends, whatever a handler makes of it, unless another answers.
     pub(crate) fn suspect(&self, error: &Error) {
-        self.suspected.set(false);
-        self.failed(error);
-        self.suspected.set(true);
+        if self.suspected.get() || self.read(|record| record.error.is_empty()) == Some(true) {
+            self.failed(error);
+            self.suspected.set(true);
+        }
     }
 
     /// Why it ends, if it is an error; a later reason does not replace an earlier one.

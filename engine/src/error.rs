@@ -179,15 +179,17 @@ impl fmt::Display for Error {
         if let Some(source) = &self.source {
             write!(f, ": {source}")?;
         }
-        if self.attempts.len() > 1 {
-            let mut between = " (";
-            for attempt in &self.attempts {
-                write!(f, "{between}{}: {}", attempt.endpoint, attempt.outcome)?;
-                between = ", ";
+        match self.attempts.as_slice() {
+            [] => Ok(()),
+            [only] => write!(f, " ({})", only.endpoint),
+            [first, others @ ..] => {
+                write!(f, " ({}: {}", first.endpoint, first.outcome)?;
+                for attempt in others {
+                    write!(f, ", {}: {}", attempt.endpoint, attempt.outcome)?;
+                }
+                f.write_str(")")
             }
-            f.write_str(")")?;
         }
-        Ok(())
     }
 }
 

@@ -275,6 +275,16 @@ impl Lane {
         io::sleep(duration).await;
     }
 
+    /// Waits for `task`, at most so long: then it is dropped, and this gives `None`.
+    pub async fn timeout<T>(&self, duration: Duration, task: impl Future<Output = T>) -> Option<T> {
+        let (mut task, mut late) = (pin!(task), pin!(io::sleep(duration)));
+        poll_fn(|cx| match task.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => late.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
     /// Time since the engine began, the same on every lane; it never jumps.
     pub fn now(&self) -> Duration {
         self.0.process.clock.now()

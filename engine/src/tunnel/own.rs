@@ -19,8 +19,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+type Serving = Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// What a handler does with a tunnel.
-pub(crate) struct Serve(Box<dyn FnOnce(Tunnel) -> Pin<Box<dyn Future<Output = Result<()>>>>>);
+pub(crate) struct Serve(Box<dyn FnOnce(Tunnel) -> Serving>);
 
 impl Serve {
     pub(crate) fn new(serve: impl AsyncFnOnce(Tunnel) -> Result<()> + 'static) -> Self {
