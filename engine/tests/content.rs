@@ -3,8 +3,8 @@
 mod support;
 
 use corelane_engine::{
-    Body, Bytes, Chunk, End, Engine, Error, Fields, Handler, Lane, Length, Metric, Output, Request, Response,
-    Result, Sender, StatusCode, Timeouts, Transform, Upstream,
+    Body, Bytes, Chunk, End, Engine, Error, Fields, Handler, Lane, Length, Method, Metric, Output, Request,
+    Response, Result, Sender, StatusCode, Timeouts, Transform, Upstream,
 };
 use std::{
     sync::{
@@ -177,42 +177,46 @@ fn a_transform_changes_a_request_on_its_way_up() {
     });
 }
 
+/// Gives the number of bytes that came, when there are no more.
+#[derive(Default)]
+struct Count(usize);
+
+impl Transform for Count {
+    fn chunk(&mut self, chunk: Chunk, _: &mut Output) -> Result<()> {
+        self.0 += chunk.len();
+        Ok(())
+    }
+    fn end(&mut self, _: &mut Fields, out: &mut Output) -> Result<()> {
+        out.push(self.0.to_string());
+        Ok(())
+    }
+}
+
+/// Makes a mebibyte of every byte, as a bomb would, but not all at once.
+#[derive(Default)]
+struct Bomb(usize);
+
+impl Transform for Bomb {
+    fn chunk(&mut self, chunk: Chunk, out: &mut Output) -> Result<()> {
+        self.0 += chunk.len() << 20;
+        self.more(out)
+    }
+    fn more(&mut self, out: &mut Output) -> Result<()> {
+        while self.0 > 0 && !out.is_full() {
+            let count = self.0.min(4096);
+            out.extend(&vec![b'x'; count]);
+            self.0 -= count;
+        }
+        assert!(self.0 == 0 || out.is_full());
+        if self.0 > 0 {
+            out.call_again();
+        }
+        Ok(())
+    }
+}
+
 #[test]
 fn transforms_may_swallow_grow_and_fail() {
-    /// Gives one byte for each piece that came, when there are no more.
-    #[derive(Default)]
-    struct Count(usize);
-    impl Transform for Count {
-        fn chunk(&mut self, chunk: Chunk, _: &mut Output) -> Result<()> {
-            self.0 += chunk.len();
-            Ok(())
-        }
-        fn end(&mut self, _: &mut Fields, out: &mut Output) -> Result<()> {
-            out.push(self.0.to_string());
-            Ok(())
-        }
-    }
-    /// Makes a mebibyte of every byte, as a bomb would, but not all at once.
-    #[derive(Default)]
-    struct Bomb(usize);
-    impl Transform for Bomb {
-        fn chunk(&mut self, chunk: Chunk, out: &mut Output) -> Result<()> {
-            self.0 += chunk.len() << 20;
-            self.more(out)
-        }
-        fn more(&mut self, out: &mut Output) -> Result<()> {
-            while self.0 > 0 && !out.is_full() {
-                let count = self.0.min(4096);
-                out.extend(&vec![b'x'; count]);
-                self.0 -= count;
-            }
-            assert!(self.0 == 0 || out.is_full());
-            if self.0 > 0 {
-                out.call_again();
-            }
-            Ok(())
-        }
-    }
     on_both(|driver| {
         const BYTES: usize = 8 << 20;
         let origin = Scripted::start(|peer| {
@@ -444,82 +448,75 @@ fn a_sender_that_has_nothing_to_send_for_too_long_breaks_its_content_off() {
     });
 }
 
+/// Answers with what it is sent, or with its own, and a trailer.
+fn echoing() -> Scripted {
+    Scripted::start(|peer| {
+        while let Some(request) = peer.try_message() {
+            let content =
+                if request.content.is_empty() { b"from the origin".to_vec() } else { request.content };
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+                content.len()
+            ));
+            peer.send(content);
+            peer.send("\r\n0\r\nX-Origin: yes\r\n\r\n");
+        }
+    })
+}
+
+async fn crosswise(lane: &Lane, origin: &Upstream, mut request: Request) -> Result<Response> {
+    match request.path() {
+        // A response's content as a request's.
+        "/down-up" => {
+            let mut first = origin.send(Request::new(Method::GET, "/")).await?;
+            request.set_body(std::mem::take(first.body_mut()));
+            origin.send(request).await
+        }
+        // A request's as the answer.
+        "/echo" => {
+            let body = std::mem::take(request.body_mut());
+            Ok(Response::new(StatusCode::OK).with_body(body))
+        }
+        // A channel's as a request's.
+        "/made" => {
+            let (mut sender, body) = Body::channel();
+            lane.spawn(async move {
+                let _ = sender.send("made ").await;
+                let _ = sender.send("here").await;
+                sender.end();
+            });
+            request.set_body(body);
+            origin.send(request).await
+        }
+        _ => {
+            let content = request.body_mut().collect(100).await?;
+            let trailers = request.body_mut().trailers();
+            text(format!("{} {:?}", content.len(), trailers))
+        }
+    }
+}
+
 #[test]
 fn content_of_either_side_goes_either_way() {
     on_both(|driver| {
-        let origin = Scripted::start(|peer| {
-            while let Some(request) = peer.try_message() {
-                let content =
-                    if request.content.is_empty() { b"from the origin".to_vec() } else { request.content };
-                peer.send(format!(
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
-                    content.len()
-                ));
-                peer.send(content);
-                peer.send("\r\n0\r\nX-Origin: yes\r\n\r\n");
-            }
-        });
-        let rig = gateway(
-            driver,
-            &origin,
-            Timeouts::default(),
-            async |lane: &Lane, origin: &Upstream, mut request: Request| {
-                match request.path() {
-                    // A response's content as a request's.
-                    "/down-up" => {
-                        let mut first = origin.send(Request::from(request.head().clone())).await?;
-                        request.set_body(std::mem::take(first.body_mut()));
-                        *request.head_mut() = corelane_engine::RequestHead {
-                            method: corelane_engine::Method::POST,
-                            content: request.head().content,
-                            ..request.head().clone()
-                        };
-                        origin.send(request).await
-                    }
-                    // A request's as the answer.
-                    "/echo" => {
-                        let body = std::mem::take(request.body_mut());
-                        Ok(Response::new(StatusCode::OK).with_body(body))
-                    }
-                    // A channel's as a request's.
-                    "/made" => {
-                        let (mut sender, body) = Body::channel();
-                        lane.spawn(async move {
-                            let _ = sender.send("made ").await;
-                            let _ = sender.send("here").await;
-                            sender.end();
-                        });
-                        request.set_body(body);
-                        origin.send(request).await
-                    }
-                    _ => {
-                        let content = request.body_mut().collect(100).await?;
-                        let trailers = request.body_mut().trailers();
-                        text(format!("{} {:?}", content.len(), trailers))
-                    }
-                }
-            },
-        );
+        let rig = gateway(driver, &echoing(), Timeouts::default(), crosswise);
         let mut client = Peer::connect(rig.address());
-        client.send("POST /down-up HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nContent-Length: 0\r\n\r\n");
-        let answer = client.message();
-        assert_eq!(
-            (answer.text().as_str(), answer.trailers.as_str()),
-            ("from the origin", "X-Origin: yes\n")
-        );
-        client.send("POST /made HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!(client.message().text(), "made here");
-        client.send(
-            "POST /echo HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTransfer-Encoding: chunked\r\n\r\n\
-             5\r\nhello\r\n0\r\nX-Client: yes\r\n\r\n",
-        );
-        let answer = client.message();
-        assert_eq!((answer.text().as_str(), answer.trailers.as_str()), ("hello", "X-Client: yes\n"));
-        client.send("POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: b\r\n\r\n");
-        assert_eq!(client.message().text(), "5 {\"X-A\": \"b\"}");
-        for _ in 0..4 {
+        let mut post = |path: &str, framing: &str, content: &str| {
+            let te = "TE: trailers\r\nConnection: te";
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{te}\r\n{framing}\r\n\r\n{content}"));
+            let answer = client.message();
             assert_eq!(rig.record().end, End::Done);
-        }
+            (answer.text(), answer.trailers)
+        };
+        let chunked = "Transfer-Encoding: chunked";
+        let origin = || "X-Origin: yes\n".to_owned();
+        assert_eq!(post("/down-up", "Content-Length: 0", ""), ("from the origin".to_owned(), origin()));
+        assert_eq!(post("/made", "Content-Length: 0", ""), ("made here".to_owned(), origin()));
+        assert_eq!(
+            post("/echo", chunked, "5\r\nhello\r\n0\r\nX-Client: yes\r\n\r\n"),
+            ("hello".to_owned(), "X-Client: yes\n".to_owned())
+        );
+        assert_eq!(post("/read", chunked, "5\r\nhello\r\n0\r\nX-A: b\r\n\r\n").0, "5 {\"X-A\": \"b\"}");
         assert_eq!(rig.value(Metric::Connections), 1);
     });
 }
