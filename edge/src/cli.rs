@@ -8,10 +8,7 @@ use crate::{
     plan::NamesEvery,
     units,
 };
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use corelane_control::log::{Format, Target};
 use corelane_engine::{Driver, Level, Settings, Timeouts};
 use std::{path::PathBuf, time::Duration};
@@ -83,8 +80,9 @@ pub(crate) struct ProxyArgs {
     /// Where to forward to, with a weight if they differ. Repeatable, or separated by commas
     #[arg(long, value_name = "HOST:PORT|unix:PATH[=WEIGHT]", required = true, value_delimiter = ',')]
     pub(crate) to: Vec<To>,
-    /// How an upstream is chosen
-    #[arg(long, value_name = "CHOICE", default_value_t, value_parser = balance())]
+    /// How an upstream is chosen: round-robin, random, least-request, p2c, hash:client, hash:path, hash:header:NAME,
+    /// hash:cookie:NAME
+    #[arg(long, value_name = "CHOICE", default_value_t)]
     pub(crate) balance: Balance,
     #[command(flatten)]
     pub(crate) serving: ServingArgs,
@@ -274,11 +272,6 @@ type Every = NamesEvery;
 
 fn names_every(text: &str) -> Result<Every, String> {
     if text == "none" { Ok(None) } else { units::positive_duration(text).map(Some) }
-}
-
-/// The words are listed by `--help` and by completions.
-fn balance() -> impl TypedValueParser<Value = Balance> {
-    PossibleValuesParser::new(Balance::WORDS).try_map(|word| word.parse::<Balance>())
 }
 
 #[cfg(test)]

@@ -199,6 +199,10 @@ impl Gateway {
         let Some(Some(upstream)) = self.upstreams.get(forward.upstream) else {
             return Err(Error::internal("a route names an upstream that its address has not"));
         };
+        // As the client sent it.
+        if let Some(upstream) = self.table.config.upstreams.get(forward.upstream) {
+            upstream.balance.mark(&request);
+        }
         retarget(forward, request.head_mut());
         edit(request.fields_mut(), &rules.request);
         upstream.send(request).await

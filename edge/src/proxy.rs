@@ -3,6 +3,7 @@
 use crate::{
     address::resolve_listen,
     admin::Usual,
+    balance::Balance,
     cli::ProxyArgs,
     config::Env,
     failure::Failure,
@@ -16,10 +17,12 @@ use corelane_engine::{Address, Builder, Cluster, Handler, Request, Response, Res
 /// Forwards every request to its origin.
 pub(crate) struct Proxy {
     origin: Origin,
+    balance: Balance,
 }
 
 impl Handler for Proxy {
     async fn handle(&self, request: Request) -> Result<Response> {
+        self.balance.mark(&request);
         self.origin.send(request).await
     }
 }
@@ -45,8 +48,9 @@ pub(crate) fn plan(
     serving: Serving,
 ) -> std::result::Result<Plan, Failure> {
     let cluster = found.cluster().map_err(|says| Failure::Usage(format!("--to cannot be: {says}")))?;
+    let balance = found.upstream.balance.clone();
     Ok(Plan {
-        install: Box::new(move |builder| install(builder, &listen, &cluster)),
+        install: Box::new(move |builder| install(builder, &listen, (&cluster, &balance))),
         upstreams: vec![found],
         serving,
         explained: String::new(),
@@ -55,9 +59,11 @@ pub(crate) fn plan(
     })
 }
 
-fn install(builder: Builder, listen: &[Address], cluster: &Cluster) -> Builder {
+fn install(builder: Builder, listen: &[Address], (cluster, balance): (&Cluster, &Balance)) -> Builder {
     listen.iter().fold(builder, |builder, address| {
-        let cluster = cluster.clone();
-        builder.serve(address, move |lane| Ok(Proxy { origin: lane.upstream(&cluster) }))
+        let (cluster, balance) = (cluster.clone(), balance.clone());
+        builder.serve(address, move |lane| {
+            Ok(Proxy { origin: lane.upstream(&cluster), balance: balance.clone() })
+        })
     })
 }

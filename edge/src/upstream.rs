@@ -3,7 +3,10 @@
 use crate::{address::To, balance::Balance, failure::Failure};
 use corelane_control::names::Group;
 use corelane_engine::{Address, Cluster};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Endpoints, and how requests are spread over them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,12 +21,22 @@ pub(crate) struct Upstream {
     pub(crate) queue: Option<(u32, Duration)>,
     /// For a connection that nothing is sent on; none: as `timeouts.upstream_idle` at the top level says.
     pub(crate) idle_max: Option<Duration>,
+    /// Where connections come from; none: as the system thinks best.
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Upstream {
     /// One that is nothing but endpoints.
     pub(crate) fn new(name: impl Into<String>, balance: Balance, to: Vec<To>) -> Self {
-        Self { name: name.into(), balance, to, connections_max: None, queue: None, idle_max: None }
+        Self {
+            name: name.into(),
+            balance,
+            to,
+            connections_max: None,
+            queue: None,
+            idle_max: None,
+            source: None,
+        }
     }
 
     /// Looks its names up, which may take as long as the system lets it.
@@ -44,7 +57,7 @@ pub(crate) struct Found {
 impl Found {
     /// The recipe for lanes. Names have been looked up, so it blocks for nothing.
     pub(crate) fn cluster(&self) -> Result<Cluster, String> {
-        let Upstream { name, balance, to, connections_max, queue, idle_max } = &self.upstream;
+        let Upstream { name, balance, to, connections_max, queue, idle_max, source } = &self.upstream;
         let mut endpoints: Vec<(Address, Option<u32>)> = Vec::new();
         for (to, known) in to.iter().zip(&self.known) {
             endpoints.extend(to.endpoints(known)?.into_iter().map(|address| (address, to.weight)));
@@ -55,6 +68,9 @@ impl Found {
         }
         if let Some(idle_max) = idle_max {
             cluster = cluster.idle_max(*idle_max);
+        }
+        if let Some(source) = source {
+            cluster = cluster.source(*source);
         }
         cluster.resolve().map_err(|error| error.to_string())
     }

@@ -197,7 +197,8 @@ pub(crate) fn statuses(text: &str) -> Result<(u16, u16), String> {
     }
 }
 
-fn is_token(text: &str) -> bool {
+/// RFC 9110 §5.6.2.
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

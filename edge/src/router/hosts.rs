@@ -65,6 +65,7 @@ impl fmt::Display for HostPattern {
 /// The sites of one address.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
+    /// Its hashes have keys of this process's own: names that collide are nobody's to choose.
     exact: HashMap<Box<[u8]>, u32>,
     below: HashMap<Box<[u8]>, u32>,
     any: Option<u32>,
@@ -84,6 +85,11 @@ impl Hosts {
             }
         };
         there.map_or(Ok(()), Err)
+    }
+
+    #[cfg(test)]
+    pub(super) fn hash_of(&self, host: &[u8]) -> u64 {
+        std::hash::BuildHasher::hash_one(self.exact.hasher(), host)
     }
 
     /// The site for an authority as a client wrote it: with a port or without, in any case.

@@ -202,3 +202,9 @@ proptest! {
         prop_assert_eq!(paths(&routes).find(&head), reference(&routes, &head));
     }
 }
+
+#[test]
+fn res_14_hashes_are_keyed_with_a_secret() {
+    let (one, other) = (hosts(&["example.com"]), hosts(&["example.com"]));
+    assert_ne!(one.hash_of(b"example.com"), other.hash_of(b"example.com"), "nobody can tell what collides");
+}

@@ -3,6 +3,7 @@
 mod admin;
 mod logs;
 #[path = "../support/process/mod.rs"]
+#[allow(dead_code, reason = "the tests of the configuration use more of it")]
 mod process;
 mod signals;
 mod start;

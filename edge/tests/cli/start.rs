@@ -128,6 +128,18 @@ fn op_18_too_few_descriptors_are_refused() {
 }
 
 #[test]
+fn op_18_fewer_descriptors_than_connections_take_are_refused() {
+    let dir = Dir::new("descriptors");
+    let path = dir.path("corelane.toml");
+    let text = "limits.connections_max = 1000\nsite = [{ listen = '127.0.0.1:0', route = [{ respond.body = 'x' }] }]\n";
+    std::fs::write(&path, text).unwrap();
+    let script = format!("ulimit -n 1024 && exec {BINARY} run -c {}", path.display());
+    let ended = run_command(Command::new("sh").args(["-c", &script]));
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(reason(&ended).contains("takes 2128 descriptors, and only 1024 are allowed"), "{ended:?}");
+}
+
+#[test]
 fn b_76_the_version_says_all_that_a_report_needs() {
     let long = run(&["--version"]);
     assert_eq!(long.code, Some(0), "{long:?}");

@@ -1,7 +1,11 @@
 //! What may be said at several levels: the nearest holds.
 
 use crate::{
-    process::origin::Origin,
+    process::{
+        client::send_get,
+        clock::{PATIENCE, poll},
+        origin::Origin,
+    },
     served::{is, serve},
 };
 use std::net::TcpListener;
@@ -98,4 +102,64 @@ fn limits_of_heads_are_an_addresss() {
     let long = format!("/{}", "x".repeat(100));
     assert_eq!(served.get(&long).status, 414);
     is(&served.get("/"), 200, "strict");
+}
+
+#[test]
+fn b_50_what_belongs_together_goes_to_one_endpoint() {
+    let origins = [Origin::start(), Origin::start(), Origin::start()];
+    let to: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address)).collect();
+    let text = format!(
+        "[[site]]\nlisten = \"LISTEN\"\nroute = [{{ to = [{}], balance = \"hash:cookie:session\" }}]\n",
+        to.join(", ")
+    );
+    let served = serve("hash", None, &text);
+    let count = |session: &str| {
+        for _ in 0..6 {
+            let cookie = format!("Cookie: theme=dark; session={session}");
+            assert_eq!(served.ask(&["GET / HTTP/1.1", "Host: a", &cookie]).status, 200);
+        }
+        origins.iter().map(|origin| origin.seen()).collect::<Vec<_>>()
+    };
+    let mut used = Vec::new();
+    for session in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let counts = count(session);
+        let at = counts.iter().position(|count| *count == 6);
+        used.push(at.unwrap_or_else(|| panic!("{session}: {counts:?}")));
+    }
+    used.sort_unstable();
+    used.dedup();
+    assert!(used.len() > 1, "sessions are spread");
+}
+
+#[test]
+fn b_52_no_more_connections_than_are_allowed() {
+    let origin = Origin::start();
+    let text = r#"
+        [[site]]
+        listen = "LISTEN"
+        route = [{ to = "ORIGIN", connections_max = 1, queue.requests_max = 0 }]
+        "#;
+    let served = serve("max", Some(&origin), text);
+    let held = send_get(served.corelane.address, "/held");
+    origin.head();
+    is(&served.get("/"), 503, "503 Service Unavailable\n");
+    origin.release();
+    assert_eq!(held.finish().status, 200);
+    let again = || (served.get("/").status == 200).then_some(());
+    poll(PATIENCE, again).expect("the place is free again");
+}
+
+#[test]
+fn b_01_connections_come_from_the_address_that_the_route_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "[[site]]\nlisten = 'LISTEN'\ntimeouts.upstream_head = '100ms'\nroute = [{{ to = '{}', source = '127.0.0.77' }}]\n",
+        listener.local_addr().unwrap()
+    );
+    let served = serve("source", None, &text);
+    let sent = send_get(served.corelane.address, "/");
+    // One of them is the one that is tried at the start.
+    let accepted = [listener.accept().unwrap(), listener.accept().unwrap()];
+    assert!(accepted.iter().any(|(_, peer)| peer.ip().to_string() == "127.0.0.77"), "{accepted:?}");
+    assert_eq!(sent.finish().status, 504);
 }

@@ -39,6 +39,7 @@ pub(crate) static ROUTE: Section = Section {
         key("balance", upstream::BALANCE, Is("round-robin"), "How one of `to` is chosen."),
         upstream::CONNECTIONS_MAX,
         upstream::QUEUE_KEY,
+        upstream::SOURCE,
         key(
             "upstream",
             Kind::Text(form("the name of an [upstream.NAME]", "app")),

@@ -1,15 +1,15 @@
 //! Upstreams, and how one of their endpoints is chosen.
 
 use super::{
-    Default::{Is, Required},
+    Default::{Is, Required, Words},
     Key, Kind, NOTHING, Section, Time, count, form, key, limits, retry, route, times,
 };
 
 pub(super) const TO: Kind = Kind::Endpoints(&ENDPOINT);
 pub(super) const BALANCE: Kind = Kind::Choice {
     built: &["round-robin", "random", "least-request", "p2c"],
-    not_built: &["hash", "sticky", "peak-ewma", "first"],
-    open: None,
+    not_built: &["sticky", "peak-ewma", "first"],
+    open: Some(form("hash:client, hash:path, hash:header:NAME or hash:cookie:NAME", "hash:cookie:session")),
 };
 
 pub(super) const CONNECTIONS_MAX: Key = key(
@@ -17,6 +17,12 @@ pub(super) const CONNECTIONS_MAX: Key = key(
     count(1, 1 << 24),
     NOTHING,
     "The most connections to all endpoints together, of all lanes; requests that find none wait.",
+);
+pub(super) const SOURCE: Key = key(
+    "source",
+    Kind::Text(form("an address of this machine", "10.0.0.1")),
+    Words("what the system thinks best"),
+    "Where connections come from, as the endpoints see it.",
 );
 pub(super) const QUEUE_KEY: Key =
     key("queue", Kind::Table(&QUEUE), NOTHING, "What happens to requests that find no connection.");
@@ -40,6 +46,7 @@ pub(crate) static UPSTREAM: Section = Section {
         key("balance", BALANCE, Is("round-robin"), "How one of them is chosen."),
         CONNECTIONS_MAX,
         QUEUE_KEY,
+        SOURCE,
         key("timeouts", Kind::Table(&times::OF_UPSTREAM), NOTHING, "How long they may take."),
         key(
             "limits",

@@ -144,7 +144,8 @@ fn action(
     let respond = respond(reader, scope);
     let forward = forward(reader, scope, upstreams, idle);
     if redirect.is_some() || respond.is_some() {
-        for name in ["balance", "connections_max", "queue", "strip", "rewrite", "request", "retry"] {
+        for name in ["balance", "connections_max", "queue", "source", "strip", "rewrite", "request", "retry"]
+        {
             if let Some(at) = scope.place(name) {
                 reader.error(at, format!("`{name}` has no meaning in a route that forwards nothing"));
             }

@@ -5,7 +5,7 @@ use crate::{
     address::To,
     balance::Balance,
     config::{
-        reader::{Endpoint, Located},
+        reader::{Choice, Endpoint, Located},
         settings::{self, Said},
         source::At,
     },
@@ -14,11 +14,12 @@ use crate::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     time::Duration,
 };
 
 /// Keys of a route that belong to the upstream which it names.
-const OF_UPSTREAM: [&str; 3] = ["balance", "connections_max", "queue"];
+const OF_UPSTREAM: [&str; 4] = ["balance", "connections_max", "queue", "source"];
 
 /// The upstreams of a configuration, those with a name first.
 pub(super) struct Upstreams {
@@ -129,11 +130,24 @@ fn spread(reader: &mut Reader<'_>, scope: &mut Scope<'_>, idle_max: Option<Durat
             "`queue` has no meaning without `connections_max`: nobody waits where there is no limit",
         );
     }
-    Upstream { connections_max, queue, idle_max, ..Upstream::new(String::new(), balance, to) }
+    let source = reader.text(scope, "source", |text| {
+        let ip: IpAddr =
+            text.parse().map_err(|_| "expected an address of this machine, such as \"10.0.0.1\"")?;
+        if ip.is_unspecified() || ip.is_multicast() {
+            return Err("this is no address that a connection can come from".to_owned());
+        }
+        Ok(ip)
+    });
+    let source = source.map(|source| source.value);
+    Upstream { connections_max, queue, idle_max, source, ..Upstream::new(String::new(), balance, to) }
 }
 
 fn balance(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Balance {
-    reader.choice(scope, "balance").and_then(|choice| choice.parse().ok()).unwrap_or_default()
+    match reader.choice_or(scope, "balance", Balance::by_hash) {
+        Some(Choice::Of(word)) => word.parse().unwrap_or_default(),
+        Some(Choice::Open(hash)) => hash,
+        None => Balance::default(),
+    }
 }
 
 /// The endpoints of `to`.

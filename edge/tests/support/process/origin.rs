@@ -53,6 +53,11 @@ impl Origin {
         self.heads.recv_timeout(PATIENCE).expect("a request reaches the origin")
     }
 
+    /// How many requests have come since the last time that somebody looked.
+    pub(crate) fn seen(&self) -> usize {
+        self.heads.try_iter().count()
+    }
+
     /// Lets one held request be answered.
     pub(crate) fn release(&self) {
         self.release.send(()).expect("the origin lives");
