@@ -15,7 +15,7 @@ use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{borrow::Cow, net::IpAddr, rc::Rc, time::Duration};
+use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, time::Duration};
 
 /// A request: one that has come from a client, or one of our own.
 ///
@@ -41,7 +41,7 @@ enum Standing {
 #[derive(Default)]
 struct Draft {
     settings: Option<Rc<Settings>>,
-    balance_key: Option<u64>,
+    balance_key: Cell<Option<u64>>,
 }
 
 impl std::fmt::Debug for Request {
@@ -92,7 +92,7 @@ impl Request {
         if let Standing::Draft(draft) = &mut self.standing {
             let Draft { settings, balance_key } = std::mem::take(draft);
             let exchange = Exchange::own(lane, settings.unwrap_or_else(|| lane.settings().clone()));
-            if let Some(key) = balance_key {
+            if let Some(key) = balance_key.get() {
                 exchange.balance_by(key);
             }
             self.standing = Standing::Exchange(exchange);
@@ -287,11 +287,11 @@ impl Request {
     /// ([`Cluster::hash`](crate::Cluster::hash)), or choose by a policy of their own: a session, a tenant, a path.
     /// Without it, requests belong to their [client](Self::client_ip), and those of a client without an address to
     /// nobody.
-    pub fn balance_by(&mut self, key: impl AsRef<[u8]>) {
+    pub fn balance_by(&self, key: impl AsRef<[u8]>) {
         let key = hash_bytes(key.as_ref());
-        match &mut self.standing {
+        match &self.standing {
             Standing::Exchange(exchange) => exchange.balance_by(key),
-            Standing::Draft(draft) => draft.balance_key = Some(key),
+            Standing::Draft(draft) => draft.balance_key.set(Some(key)),
         }
     }
 
