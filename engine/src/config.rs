@@ -12,8 +12,10 @@ pub(crate) struct Config {
     pub(crate) driver: Driver,
     /// Our name in `Via`, which nobody else has: a request that carries it has come round in a loop.
     pub(crate) via: String,
-    /// Client connections of one lane.
+    /// Client connections of all lanes.
     pub(crate) connections_max: usize,
+    /// Client connections of one source.
+    pub(crate) connections_per_source_max: Option<u32>,
     pub(crate) sink: Option<Box<SinkFactory>>,
     pub(crate) event: Option<Box<EventHook>>,
 }

@@ -468,6 +468,11 @@ impl Lane {
             moved.place.set(place);
         }
         self.0.metrics.set(Metric::ConnectionsOpen, connections.len() as u64);
+        let crowd = &self.0.process.crowd;
+        crowd.all.put_back(self.id());
+        if let Some(counted) = connection.counted {
+            crowd.leave(counted);
+        }
         if connections.is_empty() && self.is_draining() {
             self.wake_main();
         }

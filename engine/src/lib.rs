@@ -64,6 +64,7 @@ mod body;
 mod config;
 mod content;
 mod context;
+mod crowd;
 mod door;
 mod downstream;
 mod engine;

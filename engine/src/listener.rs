@@ -1,6 +1,7 @@
 //! Accepting connections on a lane.
 
 use crate::{
+    address::Address,
     door::{Door, Leaving, Watch},
     downstream::{
         Downstream,
@@ -11,7 +12,9 @@ use crate::{
     io::{self, Listener},
     lane::Lane,
     metrics::Metric,
+    shared::sources::Counted,
     sink::Event,
+    sys,
 };
 use corelane_codec::RequestHead;
 use std::{future::Future, io::ErrorKind, rc::Rc, time::Duration};
@@ -32,39 +35,29 @@ pub(crate) async fn accept<F, S>(
     F: Future<Output = After> + 'static,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
 {
-    let take = |(stream, peer)| {
-        lane.0.metrics.count(Metric::Connections);
-        let connection = Downstream::new(&lane, stream, peer, door.clone());
-        lane.register(&connection);
-        io::spawn(h1::Task::new(connection, seats.clone()));
-    };
+    let entrance = Entrance { lane: lane.clone(), listener, door, seats };
     let (mut said, mut full) = (false, false);
-    while lane.serving(&watch, listener.ready()).await {
+    while lane.serving(&watch, entrance.listener.ready()).await {
         let mut accepted = 0;
         while accepted < BURST_MAX {
-            let max = lane.0.process.config.connections_max;
-            if lane.connections() >= max {
-                if !std::mem::replace(&mut full, true) {
-                    lane.0.metrics.count(Metric::AcceptErrors);
-                    lane.event(&Event::Full { address: door.local.clone(), connections: max });
+            let came = entrance.let_in();
+            full &= matches!(came, Came::Full);
+            said &= !matches!(came, Came::In);
+            match came {
+                Came::In => accepted += 1,
+                Came::Gone => {}
+                Came::Nobody => break,
+                Came::Full => {
+                    if !std::mem::replace(&mut full, true) {
+                        entrance.say_full();
+                    }
+                    lane.serving(&watch, pause()).await;
+                    break;
                 }
-                lane.serving(&watch, pause()).await;
-                break;
-            }
-            full = false;
-            match listener.accept() {
-                Ok(connection) => {
-                    accepted += 1;
-                    said = false;
-                    take(connection);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // The client was gone before it was accepted (accept(2)).
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => {
+                Came::Failed(error) => {
                     lane.0.metrics.count(Metric::AcceptErrors);
                     if !std::mem::replace(&mut said, true) {
-                        let address = door.local.clone();
+                        let address = entrance.door.local.clone();
                         lane.event(&Event::AcceptFailed { address, error: error.to_string() });
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
@@ -80,12 +73,95 @@ pub(crate) async fn accept<F, S>(
     if watch.end() == Some(Leaving::Others) {
         return;
     }
-    // Closing the socket resets whoever waits in its queue, so they are taken first.
-    for _ in 0..lane.0.process.config.connections_max {
-        let Ok(connection) = listener.accept() else { break };
-        take(connection);
+    // Closing the socket resets whoever waits in its queue, so they are taken first, however many there are already.
+    for _ in 0..sys::BACKLOG {
+        lane.0.process.crowd.all.take_anyway(lane.id());
+        if !matches!(entrance.take(), Came::In | Came::Gone) {
+            break;
+        }
     }
 }
+
+/// What came of looking who wants in.
+enum Came {
+    /// One came in, or was turned away.
+    In,
+    /// One had gone again (accept(2)).
+    Gone,
+    /// Nobody waits.
+    Nobody,
+    /// There are as many as there may be.
+    Full,
+    Failed(std::io::Error),
+}
+
+/// Where connections come in.
+struct Entrance<F, S> {
+    lane: Lane,
+    listener: Listener,
+    door: Rc<Door>,
+    seats: Rc<Seats<F, S>>,
+}
+
+impl<F, S> Entrance<F, S>
+where
+    F: Future<Output = After> + 'static,
+    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
+{
+    /// Lets the next one in, if there is one and there is room.
+    fn let_in(&self) -> Came {
+        if self.lane.0.process.crowd.all.try_take(self.lane.id()) { self.take() } else { Came::Full }
+    }
+
+    /// Lets the next one in who waits; it has been counted already.
+    fn take(&self) -> Came {
+        let (lane, crowd) = (&self.lane, &self.lane.0.process.crowd);
+        let not_in = match self.listener.accept() {
+            Ok((stream, peer)) => match self.counted(&peer) {
+                Ok(counted) => {
+                    lane.0.metrics.count(Metric::Connections);
+                    let connection = Downstream::new(lane, stream, peer, (self.door.clone(), counted));
+                    lane.register(&connection);
+                    io::spawn(h1::Task::new(connection, self.seats.clone()));
+                    return Came::In;
+                }
+                Err(TurnedAway) => Came::In,
+            },
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => Came::Nobody,
+                ErrorKind::ConnectionAborted => Came::Gone,
+                _ => Came::Failed(error),
+            },
+        };
+        crowd.all.put_back(lane.id());
+        not_in
+    }
+
+    /// Counts a client among those of its source, unless that is a trusted proxy.
+    fn counted(&self, peer: &Address) -> std::result::Result<Option<Counted>, TurnedAway> {
+        let lane = &self.lane;
+        if self.door.settings().trusts(peer.ip()) {
+            return Ok(None);
+        }
+        lane.0.process.crowd.enter(peer, lane.about_now()).map_err(|too_many| {
+            lane.0.metrics.count(Metric::ConnectionsRefused);
+            if let (true, Some(source)) = (too_many.say, peer.ip()) {
+                let (address, connections) = (self.door.local.clone(), too_many.connections_max);
+                lane.event(&Event::SourceFull { address, source: source.to_canonical(), connections });
+            }
+            TurnedAway
+        })
+    }
+
+    fn say_full(&self) {
+        self.lane.0.metrics.count(Metric::AcceptErrors);
+        let connections = self.lane.0.process.config.connections_max;
+        self.lane.event(&Event::Full { address: self.door.local.clone(), connections });
+    }
+}
+
+/// Its source has as many connections as it may.
+struct TurnedAway;
 
 async fn pause() -> std::io::Result<()> {
     io::sleep(PAUSE).await;

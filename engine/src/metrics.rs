@@ -48,6 +48,7 @@ metrics! {
     Connections counter "connections_total" "Client connections accepted.";
     ConnectionsOpen gauge "connections_open" "Client connections open.";
     ConnectionsIdle gauge "connections_idle" "Client connections open that wait for a request and hold no buffer.";
+    ConnectionsRefused counter "connections_refused_total" "Client connections closed at once, because their source had as many as it may.";
     AcceptErrors counter "accept_errors_total" "Failures to accept a connection, such as no descriptor left.";
     Requests counter "requests_total" "Requests whose head was read, and messages that were refused.";
     RequestsOpen gauge "requests_open" "Exchanges in flight.";

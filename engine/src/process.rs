@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    crowd::Crowd,
     io::clock::Clock,
     shared::{board::Board, desk::Desk, limit::Limit},
     upstream::Peer,
@@ -22,6 +23,7 @@ type Registry<K, V> = std::sync::Mutex<HashMap<K, Weak<V>>>;
 pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
+    pub(crate) crowd: Crowd,
     /// One for each lane.
     pub(crate) desks: Vec<Desk>,
     boards: Registry<Peer, Board>,
@@ -31,8 +33,10 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(config: Config, lanes: usize) -> io::Result<Self> {
         let desks = (0..lanes).map(|_| Desk::new()).collect::<io::Result<_>>()?;
+        let crowd = Crowd::new(config.connections_max, config.connections_per_source_max, lanes);
         Ok(Self {
             config,
+            crowd,
             clock: Clock::start(),
             desks,
             boards: Registry::default(),
@@ -59,6 +63,7 @@ impl Process {
 
     /// A lane has ended; what it had is free again.
     pub(crate) fn forget_lane(&self, lane: usize) {
+        self.crowd.all.forget_lane(lane);
         let boards = self.boards.lock().unwrap_or_else(PoisonError::into_inner);
         boards.values().filter_map(Weak::upgrade).for_each(|board| board.show(lane, 0));
         let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! What an engine tells whoever runs it: records of exchanges, and events of its own.
 
 use crate::{address::Address, io::driver::Running, record::Record};
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 /// Takes the records of one lane. It runs on the lane, so it must never block.
 pub trait Sink {
@@ -46,12 +46,21 @@ pub enum Event {
         /// The system's words.
         error: String,
     },
-    /// A lane has as many clients as it may; others wait in the kernel's queue until one leaves.
+    /// There are as many clients as there may be; others wait in the kernel's queue until one leaves.
     Full {
         /// Where.
         address: Address,
-        /// The lane's share of [`Builder::max_connections`](crate::Builder::max_connections).
+        /// [`Builder::max_connections`](crate::Builder::max_connections).
         connections: usize,
+    },
+    /// A client was sent away because its source has as many connections as it may. Said at most once a second.
+    SourceFull {
+        /// Where.
+        address: Address,
+        /// The client's address.
+        source: IpAddr,
+        /// [`Builder::max_connections_per_source`](crate::Builder::max_connections_per_source).
+        connections: u64,
     },
     /// An endpoint could not be connected to. Said at most once a second for each endpoint and lane.
     Unreachable {
@@ -120,7 +129,10 @@ impl Event {
         match self {
             Self::Listening { .. } | Self::Draining { .. } => Level::Info,
             Self::LaneStarted { driver: Running::Uring, .. } | Self::LaneEnded { cut: 0, .. } => Level::Info,
-            Self::LaneStarted { .. } | Self::AcceptFailed { .. } | Self::Full { .. } => Level::Warn,
+            Self::LaneStarted { .. }
+            | Self::AcceptFailed { .. }
+            | Self::Full { .. }
+            | Self::SourceFull { .. } => Level::Warn,
             Self::Unreachable { .. } | Self::LaneEnded { .. } => Level::Warn,
             Self::LaneRecovered { .. } => Level::Warn,
             Self::HandlerPanicked { .. } | Self::LanePanicked { .. } => Level::Error,
@@ -143,8 +155,12 @@ impl fmt::Display for Event {
             Self::AcceptFailed { address, error } => write!(f, "cannot accept on {address}: {error}"),
             Self::Full { address, connections } => write!(
                 f,
-                "{address} has {connections} clients on a lane, which is the limit; others wait. Raise the limit on \
-                 descriptors (ulimit -n, LimitNOFILE=), of which each client may need two"
+                "{address} takes nobody in: there are {connections} clients, which is the limit; others wait. Raise the \
+                 limit on descriptors (ulimit -n, LimitNOFILE=), of which each client may need two"
+            ),
+            Self::SourceFull { address, source, connections } => write!(
+                f,
+                "{address} turns {source} away: it has {connections} connections, which is the limit for one source"
             ),
             Self::Unreachable { endpoint, error } => write!(f, "cannot connect to {endpoint}: {error}"),
             Self::HandlerPanicked { lane, message, request_id } => {

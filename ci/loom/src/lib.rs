@@ -13,6 +13,7 @@ mod shared {
     pub(crate) mod count;
     pub(crate) mod limit;
     pub(crate) mod rates;
+    pub(crate) mod sources;
 }
 
 use loom::{sync::Arc, thread};
@@ -21,6 +22,7 @@ use shared::{
     count::Count,
     limit::Limit,
     rates::{Batch, Rates},
+    sources::Sources,
 };
 use std::time::Duration;
 
@@ -124,5 +126,36 @@ pub fn what_is_put_back_is_given_to_nobody_else() {
         let mine = take(&rates, 2, 2, LATER);
         puts_back.join().expect("it found nothing wrong");
         assert!(mine + take(&rates, 2, 9, LATER) <= 2);
+    });
+}
+
+/// Two connections of one source come just when another source's last one goes, whose count either of them may find
+/// free or not: never do both come in where only one may.
+pub fn a_source_that_is_counted_twice_is_counted_right() {
+    loom::model(|| {
+        let (sources, inside) = (Arc::new(Sources::new(1, 1)), Arc::new(AtomicU32::new(0)));
+        let (one, two) = (1 << 20, 2 << 20);
+        let leaves = sources.try_take(one).expect("it is the first");
+        let comes = {
+            let (sources, inside) = (sources.clone(), inside.clone());
+            thread::spawn(move || {
+                sources.try_take(two).inspect(|_| {
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two are in");
+                })
+            })
+        };
+        let goes = {
+            let sources = sources.clone();
+            thread::spawn(move || sources.put_back(leaves))
+        };
+        let mine = sources.try_take(two).inspect(|_| {
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two are in");
+        });
+        let theirs = comes.join().expect("it found nothing wrong");
+        goes.join().expect("it found nothing wrong");
+        for counted in [mine, theirs].into_iter().flatten() {
+            sources.put_back(counted);
+        }
+        assert!(sources.try_take(two).is_some(), "all have gone");
     });
 }

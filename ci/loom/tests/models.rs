@@ -24,3 +24,8 @@ fn a_bucket_changes_hands_only_while_nobody_takes() {
 fn what_is_put_back_is_given_to_nobody_else() {
     corelane_loom::what_is_put_back_is_given_to_nobody_else();
 }
+
+#[test]
+fn a_source_that_is_counted_twice_is_counted_right() {
+    corelane_loom::a_source_that_is_counted_twice_is_counted_right();
+}

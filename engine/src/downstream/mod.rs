@@ -9,6 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Stream, Wait},
     lane::Lane,
+    shared::sources::Counted,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -50,6 +51,8 @@ pub(crate) struct Downstream {
     pub(crate) timer: Rc<Timer>,
     /// Where the lane keeps it.
     pub(crate) place: Cell<usize>,
+    /// Where it is counted among the connections of its source.
+    pub(crate) counted: Option<Counted>,
     codec: RefCell<codec::Server>,
     input: RefCell<Option<Buffer>>,
     /// The client will send no more.
@@ -79,7 +82,13 @@ pub(crate) enum Next {
 }
 
 impl Downstream {
-    pub(crate) fn new(lane: &Lane, stream: Stream, peer: Address, door: Rc<Door>) -> Rc<Self> {
+    pub(crate) fn new(
+        lane: &Lane,
+        stream: Stream,
+        peer: Address,
+        came_by: (Rc<Door>, Option<Counted>),
+    ) -> Rc<Self> {
+        let (door, counted) = came_by;
         let codec = codec::Server::new(&door.settings().limits);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
@@ -87,6 +96,7 @@ impl Downstream {
             peer,
             timer: Timer::new(),
             place: Cell::new(usize::MAX),
+            counted,
             codec: RefCell::new(codec),
             door,
             input: RefCell::new(None),

@@ -80,6 +80,7 @@ impl Engine {
                 driver: Driver::Auto,
                 via: format!("corelane-{:08x}", sys::random() as u32),
                 connections_max: 0,
+                connections_per_source_max: None,
                 sink: None,
                 event: None,
             },
@@ -155,6 +156,15 @@ impl Builder {
     #[must_use]
     pub fn max_connections(mut self, max: Option<usize>) -> Self {
         self.connections_max = max;
+        self
+    }
+
+    /// The most client connections from one source, of all lanes: an IPv4 address, or all IPv6 addresses that begin with
+    /// the same 64 bits. Those beyond are closed at once. [Trusted proxies](Settings::trusted_proxies) and unix sockets
+    /// are not counted. Default: no limit; 0 is taken for 1, and 1,048,574 is the most.
+    #[must_use]
+    pub fn max_connections_per_source(mut self, max: Option<u32>) -> Self {
+        self.config.connections_per_source_max = max;
         self
     }
 
@@ -250,8 +260,7 @@ impl Builder {
         let descriptors = sys::raise_descriptor_limit().map_err(StartError::Descriptors)?;
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
-        let connections = self.connections_max.unwrap_or(allowed).max(1);
-        self.config.connections_max = connections.div_ceil(self.lanes);
+        self.config.connections_max = self.connections_max.unwrap_or(allowed).max(1);
         let bound = listen::bind(&self.listening, self.lanes, &[])?;
         let process = Process::new(self.config, self.lanes).map_err(StartError::Thread)?;
         let control = Control::new(bound, Arc::new(self.settings));

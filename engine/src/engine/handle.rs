@@ -190,7 +190,7 @@ impl Handle {
     /// Clusters are what the new handlers are given: what an [update](Self::update) has said of them before is
     /// forgotten.
     ///
-    /// What was given to the first builder for life stays: `via`, `max_connections`, `on_record`, `on_event`, `pin`.
+    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `on_record`, `on_event`, `pin`.
     ///
     /// # Errors
     /// As [`Builder::spawn`], and when the number of lanes or the driver is another, when a lane does not answer

@@ -31,6 +31,12 @@ impl Count {
         took
     }
 
+    /// Takes one for `lane` even if there is none: what is given back then makes up for it first.
+    pub(crate) fn take_anyway(&self, lane: usize) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        self.enter(lane);
+    }
+
     /// Gives one back that `lane` had.
     pub(crate) fn put_back(&self, lane: usize) {
         self.leave(lane);
@@ -78,6 +84,9 @@ mod tests {
     fn no_more_than_there_are() {
         let count = Count::new(2, 2);
         assert!(count.try_take(0) && count.try_take(1) && !count.try_take(0));
+        count.take_anyway(0);
+        count.put_back(0);
+        assert!(!count.try_take(0), "it is made up for");
         count.resize(1);
         count.put_back(0);
         assert!(!count.try_take(0), "one is still taken");

@@ -10,6 +10,7 @@
 //! | [`Count`](count::Count) | a number of things that all lanes together may have |
 //! | [`Limit`](limit::Limit) | such a number with lanes that wait for one |
 //! | [`Rates`](rates::Rates) | rate limits by key: lanes take batches |
+//! | [`Sources`](sources::Sources) | how many connections each source has |
 //!
 //! `ci/loom` compiles what is lock-free here against loom's atomics, and tries every order of events.
 
@@ -20,6 +21,7 @@ pub(crate) mod limit;
 pub(crate) mod mailbox;
 pub(crate) mod rates;
 pub(crate) mod slot;
+pub(crate) mod sources;
 
 /// The atomics that the types here are made of: a module of its own, so that `ci/loom` can put others in its place.
 pub(crate) mod atomic {
