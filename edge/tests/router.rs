@@ -1,7 +1,4 @@
 //! What a look-up among 10,000 routes costs: no allocation, and few instructions.
-//!
-//! Count the latter with `valgrind --tool=callgrind --toggle-collect='*find_route*' TARGET/router-* look_up`: the sum, by
-//! [`LOOK_UPS`].
 
 #[path = "../src/router/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the program uses more of it")]
@@ -12,11 +9,14 @@ use router::{Conditions, HostPattern, Hosts, PathPattern, Paths};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    process::{Command, Stdio},
 };
 
 const SITES: u32 = 10;
 const ROUTES: u32 = 1000;
 const LOOK_UPS: usize = 1000;
+/// Of a look-up. Of the tests' profile, which optimises little.
+const INSTRUCTIONS_MAX: u64 = 2000;
 
 struct Counting;
 
@@ -101,4 +101,29 @@ fn b_71_a_look_up_costs_no_allocation() {
     }
     let after = ALLOCATIONS.get();
     assert_eq!((right, after - before), (LOOK_UPS, 0));
+}
+
+/// Runs the other test under valgrind and counts. Where there is no valgrind, nothing is said of instructions.
+#[test]
+fn b_71_a_look_up_costs_few_instructions() {
+    let is_installed =
+        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !is_installed.is_ok_and(|status| status.success()) {
+        eprintln!("valgrind is not installed: instructions are not counted");
+        return;
+    }
+    let program = std::env::current_exe().expect("a test knows its program");
+    let counted = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*find_route*"])
+        .arg(program)
+        .args(["--exact", "b_71_a_look_up_costs_no_allocation", "--test-threads=1"])
+        .output()
+        .expect("valgrind starts");
+    let says = String::from_utf8_lossy(&counted.stderr);
+    assert!(counted.status.success(), "{says}");
+    let collected = says.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = collected.unwrap_or_else(|| panic!("no count: {says}"));
+    let each = count.trim().parse::<u64>().expect("a number") / LOOK_UPS as u64;
+    assert!((50..=INSTRUCTIONS_MAX).contains(&each), "{each} instructions for a look-up");
+    println!("{each} instructions for a look-up");
 }
