@@ -21,6 +21,7 @@ use std::{
     cell::{Cell, Ref, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
+    os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::{Rc, Weak},
@@ -31,6 +32,10 @@ use std::{
 
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Deadlines that are met before the others get a turn.
+const TIMERS_PER_TURN: usize = 1024;
+/// Connections that are looked at before the others get a turn.
+const SWEPT_PER_TURN: usize = 4096;
 /// How often collected records are handed on.
 const FLUSH: Duration = Duration::from_millis(100);
 /// Pieces of content that one connection may move before the others get a turn.
@@ -115,6 +120,8 @@ pub(crate) struct Inner {
     /// Those who accept connections, to be told when a drain begins.
     serving: RefCell<Vec<Waker>>,
     buffers_taken_back: Cell<bool>,
+    /// A descriptor to close when there is none to accept with.
+    pub(crate) reserve: Cell<Option<OwnedFd>>,
 }
 
 impl std::fmt::Debug for Lane {
@@ -167,6 +174,7 @@ impl Lane {
             tasks: RefCell::default(),
             serving: RefCell::default(),
             buffers_taken_back: Cell::new(false),
+            reserve: Cell::new(crate::sys::reserve()),
             process,
         }))
     }
@@ -599,17 +607,19 @@ impl Lane {
             io::sleep(TICK).await;
             let now = self.now();
             self.0.epoch.set(self.0.process.clock.wall() - now);
-            self.0.wheel.turn(now);
+            while !self.0.wheel.turn(now, TIMERS_PER_TURN) {
+                self.yield_now().await;
+            }
             if now.saturating_sub(flushed) >= FLUSH {
                 flushed = now;
                 self.flush();
             }
             if self.is_draining() {
-                self.sweep();
+                self.sweep().await;
                 self.wake_main();
             } else if now.saturating_sub(swept) >= SWEEP {
                 swept = now;
-                self.sweep();
+                self.sweep().await;
             }
         }
     }
@@ -631,13 +641,20 @@ impl Lane {
         }
     }
 
-    fn sweep(&self) {
-        let draining = self.is_draining();
-        let (mut idle, mut released) = (0, 0);
-        for connection in self.0.connections.borrow().iter() {
-            let seen = connection.sweep(draining);
-            idle += u64::from(seen.asleep);
-            released += usize::from(seen.released);
+    async fn sweep(&self) {
+        let (mut idle, mut released, mut at) = (0, 0, 0);
+        while at < self.connections() {
+            let draining = self.is_draining();
+            // Who takes the place of one that has left meanwhile may be passed over until the next time.
+            for connection in self.0.connections.borrow().iter().skip(at).take(SWEPT_PER_TURN) {
+                let seen = connection.sweep(draining);
+                idle += u64::from(seen.asleep);
+                released += usize::from(seen.released);
+            }
+            at += SWEPT_PER_TURN;
+            if at < self.connections() {
+                self.yield_now().await;
+            }
         }
         self.0.metrics.set(Metric::ConnectionsIdle, idle);
         self.0.pools.borrow_mut().retain(|_, pool| {

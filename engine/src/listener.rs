@@ -59,6 +59,9 @@ pub(crate) async fn accept<F, S>(
                     if !std::mem::replace(&mut said, true) {
                         let address = entrance.door.local.clone();
                         lane.event(&Event::AcceptFailed { address, error: error.to_string() });
+                    } else if sys::is_out_of_descriptors(&error) {
+                        // They have waited for a pause, and there is still no descriptor: they are told.
+                        entrance.turn_away();
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
                     lane.serving(&watch, pause()).await;
@@ -151,6 +154,20 @@ where
             }
             TurnedAway
         })
+    }
+
+    /// Closes connections that wait and cannot be let in, by a descriptor that is kept for that: whoever waits for
+    /// nothing may as well try elsewhere.
+    fn turn_away(&self) {
+        let lane = &self.lane;
+        drop(lane.0.reserve.take());
+        for _ in 0..BURST_MAX {
+            if self.listener.turn_away().is_err() {
+                break;
+            }
+            lane.0.metrics.count(Metric::ConnectionsRefused);
+        }
+        lane.0.reserve.set(sys::reserve());
     }
 
     fn say_full(&self) {

@@ -134,6 +134,16 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     )
 }
 
+/// Whether no descriptor is left, for this process or for the machine.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// A descriptor to give up when there is no other.
+pub(crate) fn reserve() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
 /// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over. On an IP
 /// network it begins at `source`, if that is given.
 pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(OwnedFd, bool)> {

@@ -59,6 +59,8 @@ pub(crate) struct Wheel {
     now: Cell<u64>,
     slots: Vec<RefCell<Vec<Rc<Timer>>>>,
     enrolled: Cell<usize>,
+    /// The last turn has not come to the end of its slot.
+    is_within: Cell<bool>,
     /// Whoever turns the wheel, asleep while nothing is enrolled; the wheel's time stands still then.
     turner: RefCell<Option<Waker>>,
 }
@@ -69,6 +71,7 @@ impl Wheel {
             now: Cell::new(0),
             slots: (0..SLOTS).map(|_| RefCell::default()).collect(),
             enrolled: Cell::new(0),
+            is_within: Cell::new(false),
             turner: RefCell::new(None),
         }
     }
@@ -132,20 +135,31 @@ impl Wheel {
         true
     }
 
-    /// Turns to `now`, the time since the lane began, and wakes whoever is due.
-    pub(crate) fn turn(&self, now: Duration) {
+    /// Turns towards `now`, the time since the lane began, and wakes whoever is due: at most so many, so that a crowd
+    /// that is due at once holds nobody up. False if more are due; then the others get a turn, and it goes on.
+    pub(crate) fn turn(&self, now: Duration, timers_max: usize) -> bool {
         let now = (now.as_nanos() / TICK.as_nanos()) as u64;
+        let mut left = timers_max;
         // After a long pause (SIGSTOP, a frozen machine) one turn sees every slot.
-        let from = self.now.get().max(now.saturating_sub(SLOTS)) + 1;
+        let from = self.now.get().max(now.saturating_sub(SLOTS)) + u64::from(!self.is_within.get());
         for tick in from..=now {
             self.now.set(tick);
-            let entries = self.slots[(tick % SLOTS) as usize].take();
-            self.enrolled.set(self.enrolled.get() - entries.len());
-            for timer in entries {
+            // What is enrolled meanwhile is enrolled elsewhere, or is due at once.
+            let mut entries = self.slots[(tick % SLOTS) as usize].take();
+            let part = entries.split_off(entries.len().saturating_sub(left));
+            self.enrolled.set(self.enrolled.get() - part.len());
+            left -= part.len();
+            for timer in part {
                 self.visit(&timer, tick, now);
+            }
+            self.is_within.set(!entries.is_empty());
+            if !entries.is_empty() {
+                self.slots[(tick % SLOTS) as usize].borrow_mut().append(&mut entries);
+                return false;
             }
         }
         self.now.set(self.now.get().max(now));
+        true
     }
 
     fn visit(&self, timer: &Rc<Timer>, tick: u64, now: u64) {
@@ -190,15 +204,15 @@ mod tests {
         timer.waits(&Context::from_waker(&waker));
         let due = wheel.after(Duration::ZERO, Duration::from_secs(60));
         assert!(!wheel.expired(&timer, due));
-        wheel.turn(Duration::from_secs(60) - TICK);
+        assert!(wheel.turn(Duration::from_secs(60) - TICK, usize::MAX));
         assert_eq!(count.0.load(Ordering::Relaxed), 0, "it must not be early");
-        wheel.turn(Duration::from_secs(60));
+        assert!(wheel.turn(Duration::from_secs(60), usize::MAX));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         // The wheel may be behind, but a wait begins when it begins.
         let due = wheel.after(Duration::from_secs(61) + TICK / 2, Duration::from_secs(1));
-        wheel.turn(Duration::from_secs(62));
+        assert!(wheel.turn(Duration::from_secs(62), usize::MAX));
         assert!(!wheel.passed(due));
-        wheel.turn(Duration::from_secs(62) + TICK);
+        assert!(wheel.turn(Duration::from_secs(62) + TICK, usize::MAX));
         assert!(wheel.passed(due));
     }
 
@@ -212,10 +226,10 @@ mod tests {
                 !wheel.expired(&timer, wheel.after(Duration::from_secs(second), Duration::from_secs(10)))
             );
             assert_eq!(wheel.enrolled.get(), 1);
-            wheel.turn(Duration::from_secs(second));
+            assert!(wheel.turn(Duration::from_secs(second), usize::MAX));
         }
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
-        wheel.turn(Duration::from_secs(40));
+        assert!(wheel.turn(Duration::from_secs(40), usize::MAX));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert_eq!(wheel.enrolled.get(), 0);
     }
@@ -226,10 +240,31 @@ mod tests {
         timer.waits(&Context::from_waker(&waker));
         wheel.expired(&timer, wheel.after(Duration::ZERO, Duration::from_secs(20)));
         wheel.expired(&timer, wheel.after(Duration::ZERO, Duration::from_secs(1)));
-        wheel.turn(Duration::from_millis(1100));
+        assert!(wheel.turn(Duration::from_millis(1100), usize::MAX));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        wheel.turn(Duration::from_secs(30));
+        assert!(wheel.turn(Duration::from_secs(30), usize::MAX));
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "the stale entry must not fire");
+    }
+
+    #[test]
+    fn res_13_a_crowd_that_is_due_at_once_is_woken_in_parts_each_once() {
+        const CROWD: usize = 1_000_000;
+        const PART: usize = 1_000;
+        let (wheel, (count, waker)) = (Wheel::new(), counted());
+        let timers: Vec<_> = (0..CROWD).map(|_| Timer::new()).collect();
+        let due = wheel.after(Duration::ZERO, Duration::from_secs(1));
+        for timer in &timers {
+            timer.waits(&Context::from_waker(&waker));
+            assert!(!wheel.expired(timer, due));
+        }
+        for part in 1..CROWD / PART {
+            assert!(!wheel.turn(Duration::from_secs(2), PART), "more are due");
+            assert_eq!(count.0.load(Ordering::Relaxed) as usize, part * PART);
+        }
+        assert!(wheel.turn(Duration::from_secs(2), PART));
+        assert!(wheel.turn(Duration::from_secs(60), PART));
+        assert_eq!((count.0.load(Ordering::Relaxed) as usize, wheel.enrolled.get()), (CROWD, 0));
+        assert!(wheel.passed(due));
     }
 
     #[test]
@@ -243,8 +278,8 @@ mod tests {
                 (timer, count)
             })
             .collect();
-        wheel.turn(Duration::from_secs(3600));
-        wheel.turn(Duration::from_secs(3700));
+        assert!(wheel.turn(Duration::from_secs(3600), usize::MAX));
+        assert!(wheel.turn(Duration::from_secs(3700), usize::MAX));
         for (_, count) in timers {
             assert_eq!(count.0.load(Ordering::Relaxed), 1);
         }

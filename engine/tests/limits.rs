@@ -272,7 +272,7 @@ fn least_rate(timeouts: &mut Timeouts) {
 }
 
 #[test]
-fn content_on_its_way_to_an_origin_must_keep_the_least_rate() {
+fn slo_02_content_on_its_way_to_an_origin_must_keep_the_least_rate() {
     on_both(|driver| {
         let origin = Scripted::start(|peer| drop(peer.rest()));
         let rig = proxy(driver, &origin, least_rate);
@@ -288,12 +288,12 @@ fn content_on_its_way_to_an_origin_must_keep_the_least_rate() {
 }
 
 #[test]
-fn content_for_a_handler_must_keep_the_least_rate() {
+fn slo_02_content_for_a_handler_must_keep_the_least_rate() {
     on_both(|driver| too_slow(&local(driver, least_rate)));
 }
 
 #[test]
-fn a_tunnel_on_which_both_are_silent_is_closed() {
+fn slo_06_a_tunnel_on_which_both_are_silent_is_closed() {
     on_both(|driver| {
         let origin = Scripted::start(|peer| {
             let Some(head) = peer.try_head() else { return };

@@ -8,7 +8,6 @@ use corelane_engine::{
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener},
     sync::{
@@ -22,6 +21,7 @@ use std::{
 use support::{
     Balancer, PATIENCE, alone,
     clock::{compute, poll, timed, until},
+    exhausted::Exhausted,
     peer::{Message, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -672,37 +672,6 @@ fn pipelined_requests_do_not_make_buffers_grow() {
     });
 }
 
-/// Takes all descriptors that this process may have, until it is dropped.
-struct Exhausted {
-    limit: libc::rlimit,
-    _taken: Vec<File>,
-}
-
-#[allow(unsafe_code, reason = "the standard library knows no limits")]
-impl Exhausted {
-    fn now() -> Self {
-        let open = std::fs::read_dir("/proc/self/fd").expect("it is there");
-        let names = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
-        let highest = names.max().expect("there are some");
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the pointer is to a live `rlimit`.
-        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-        let lowered = libc::rlimit { rlim_cur: highest + 8, ..limit };
-        // SAFETY: the pointer is to a live `rlimit`.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const lowered) }, 0);
-        let taken = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        Self { limit, _taken: taken }
-    }
-}
-
-#[allow(unsafe_code, reason = "the standard library knows no limits")]
-impl Drop for Exhausted {
-    fn drop(&mut self) {
-        // SAFETY: the pointer is to a live `rlimit`.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const self.limit) }, 0);
-    }
-}
-
 /// An origin that says its name. It goes on when it runs out of descriptors itself, which [`Scripted`] does not.
 fn named(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -723,8 +692,8 @@ fn named(name: &'static str) -> SocketAddr {
 
 /// On one driver after the other, because descriptors are the process's.
 #[test]
-fn running_out_of_descriptors_says_nothing_of_an_endpoint() {
-    alone("running_out_of_descriptors_says_nothing_of_an_endpoint", || {
+fn res_02_running_out_of_descriptors_says_nothing_of_an_endpoint() {
+    alone("res_02_running_out_of_descriptors_says_nothing_of_an_endpoint", || {
         for driver in [Driver::Auto, Driver::Epoll] {
             let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
             let cluster = cluster.resolve().expect("addresses");

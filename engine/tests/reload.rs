@@ -152,7 +152,7 @@ fn op_07_listeners_come_and_go_all_or_none() {
 }
 
 #[test]
-fn op_03_and_op_14_reloads_under_load_fail_no_request() {
+fn op_03_reloads_under_load_fail_no_request() {
     on_both(|driver| {
         let origin = Scripted::echo();
         let cluster = origin.cluster();
@@ -215,7 +215,7 @@ fn settings_change_with_the_generation_also_for_open_connections() {
 }
 
 #[test]
-fn what_a_reload_cannot_change_is_said() {
+fn op_06_another_number_of_lanes_or_driver_takes_a_restart_and_changes_nothing() {
     let rig = Rig::start(generation(builder(Driver::Epoll, 2), "127.0.0.1:0", 1));
     let error = rig.handle.reload(generation(builder(Driver::Epoll, 3), "127.0.0.1:0", 2)).unwrap_err();
     assert!(matches!(error, ReloadError::Fixed { .. }) && error.to_string().contains("lanes"), "{error}");

@@ -67,6 +67,11 @@ impl Listener {
         self.watch.readable(false).await
     }
 
+    /// Closes one of those that wait.
+    pub(crate) fn turn_away(&self) -> io::Result<()> {
+        sys::accept(sys::raw(&self.socket)).map(drop)
+    }
+
     /// Accepts one of those that wait; `WouldBlock` when none does.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Address)> {
         let (fd, peer) = sys::accept(sys::raw(&self.socket))?;

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and fails where it must")]
 
 pub(crate) mod clock;
+pub(crate) mod exhausted;
 pub(crate) mod peer;
 pub(crate) mod rig;
 
