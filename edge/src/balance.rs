@@ -59,21 +59,25 @@ impl Balance {
     /// What is more than a word; `None` if the text is no such thing.
     pub(crate) fn by_hash(text: &str) -> Option<Result<Self, String>> {
         match text.split_once(':') {
-            Some(("hash", by)) => Some(by.parse().map(Self::Hash)),
+            Some(("hash", by)) => {
+                Some(by.parse().map(Self::Hash).map_err(|says: String| format!("after `hash:`: {says}")))
+            }
             None if text == "weighted" => {
                 Some(Err("weights make it so: round-robin honours those that endpoints have".to_owned()))
             }
-            None if text == "hash" => Some(Err(format!("say by what: {}", By::EXPECTED))),
+            None if text == "hash" => {
+                Some(Err(format!("say by what: hash:BY, where BY is {}", By::EXPECTED)))
+            }
             _ => None,
         }
     }
 }
 
 impl By {
-    const EXPECTED: &'static str = "hash:client, hash:path, hash:header:NAME or hash:cookie:NAME";
+    const EXPECTED: &'static str = "client, path, header:NAME or cookie:NAME";
 
     /// None where a request has no such thing, and for the client, which needs no telling.
-    fn key<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
+    pub(crate) fn key<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
         match self {
             Self::Client => None,
             Self::Path => Some(request.head().path()),
@@ -98,9 +102,7 @@ impl FromStr for By {
             None if text == "path" => Ok(Self::Path),
             Some(("header", name)) => values::field_name(name).map(Self::Header),
             Some(("cookie", name)) if values::is_token(name) => Ok(Self::Cookie(name.to_owned())),
-            Some(("cookie", _)) => {
-                Err("expected the name of a cookie, such as hash:cookie:session".to_owned())
-            }
+            Some(("cookie", _)) => Err("expected the name of a cookie, such as cookie:session".to_owned()),
             _ => Err(format!("expected {}", Self::EXPECTED)),
         }
     }
@@ -127,7 +129,11 @@ impl FromStr for Balance {
             "least-request" => Ok(Self::LeastRequest),
             "p2c" => Ok(Self::P2c),
             _ => Self::by_hash(text).unwrap_or_else(|| {
-                Err(format!("expected one of {}, or {}", Self::WORDS.join(", "), By::EXPECTED))
+                Err(format!(
+                    "expected one of {}, or hash:BY, where BY is {}",
+                    Self::WORDS.join(", "),
+                    By::EXPECTED
+                ))
             }),
         }
     }

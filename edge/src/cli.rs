@@ -10,7 +10,7 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Level, Settings, Timeouts};
+use corelane_engine::{Driver, Level, Network, Settings, Timeouts};
 use std::{path::PathBuf, time::Duration};
 
 /// A reverse proxy on lanes: threads that share nothing, each with its own event loop.
@@ -161,6 +161,9 @@ pub(crate) struct ServingArgs {
     /// The most content that a request may have; more is answered with 413
     #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = units::size)]
     pub(crate) content_max: u64,
+    /// Proxies whose X-Forwarded-For is believed. Repeatable, or separated by commas
+    #[arg(long, value_name = "NETWORK|unix", value_delimiter = ',')]
+    trusted_proxy: Vec<Network>,
     /// How often names in --to are looked up again
     #[arg(long, value_name = "TIME|none", default_value = "30s", value_parser = names_every)]
     names_every: Every,
@@ -228,6 +231,7 @@ impl ServingArgs {
         let mut settings = Settings::default();
         settings.timeouts = self.timeouts();
         settings.content_bytes_max = Some(self.content_max);
+        settings.trusted_proxies = self.trusted_proxy.as_slice().into();
         settings
     }
 

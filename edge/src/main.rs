@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | the command line, as a value |
-//! | [`units`], [`address`], [`balance`], [`logs`] | what its durations, sizes, addresses and choices look like |
+//! | [`units`], [`address`], [`balance`], [`rates`], [`logs`] | what its durations, sizes, addresses and choices look like |
 //! | [`words`] | what was written and what may have been meant, for errors |
 //! | [`config`] | the configuration file |
 //! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
@@ -34,6 +34,7 @@ mod logs;
 mod machine;
 mod plan;
 mod proxy;
+mod rates;
 mod router;
 mod run;
 mod serve;

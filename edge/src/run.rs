@@ -14,6 +14,7 @@ use crate::{
     files,
     gateway::{Gateway, Table},
     plan::{Fixed, Plan, Serving, summary},
+    rates::Limits,
     serve::{self, Command, Words},
     upstream::Found,
 };
@@ -28,25 +29,32 @@ struct Door {
     clusters: Arc<[Option<Cluster>]>,
 }
 
+/// What outlives a configuration.
+#[derive(Default)]
+struct Lasting {
+    verifier: Option<Verifier>,
+    limits: Limits,
+}
+
 /// Serves until it is told to stop.
 pub(crate) fn run(
     args: &FileArgs,
     env: &'static (dyn Fn(&str) -> Option<String> + Sync),
 ) -> Result<(), Failure> {
-    let mut verifier = None;
-    let plan = plan(files::load(&args.file, env)?, &mut verifier)?;
+    let mut lasting = Lasting::default();
+    let plan = plan(files::load(&args.file, env)?, &mut lasting)?;
     let path = args.file.clone();
     serve::run(Command {
         plan,
-        again: Some(Box::new(move || self::plan(files::load(&path, env)?, &mut verifier))),
+        again: Some(Box::new(move || self::plan(files::load(&path, env)?, &mut lasting))),
         usual: Usual::new(env as Env<'_>),
         words: Words::File,
         say_more: None,
     })
 }
 
-/// What a configuration comes down to. Names are looked up here; the verifier is one for the life of the process.
-fn plan(loaded: Loaded, verifier: &mut Option<Verifier>) -> Result<Plan, Failure> {
+/// What a configuration comes down to. Names are looked up here.
+fn plan(loaded: Loaded, lasting: &mut Lasting) -> Result<Plan, Failure> {
     let explained = explain::all(&loaded);
     let place = |key: &str| loaded.place(key);
     let serving = serving(&loaded.config);
@@ -54,13 +62,15 @@ fn plan(loaded: Loaded, verifier: &mut Option<Verifier>) -> Result<Plan, Failure
     let config = Arc::new(loaded.config);
     let upstreams: Vec<Found> =
         config.upstreams.iter().map(|upstream| upstream.find()).collect::<Result<_, _>>()?;
-    let doors = doors(&config, &upstreams)?;
-    if verifier.is_none() {
-        *verifier = start_verifier(&config)?;
+    let routes = || config.sites.iter().flat_map(|site| &site.routes);
+    lasting.limits = lasting.limits.of_rules(routes().filter_map(|route| route.rules.rate_limit.as_ref()));
+    let doors = doors(&config, &upstreams, &lasting.limits)?;
+    if lasting.verifier.is_none() {
+        lasting.verifier = start_verifier(&config)?;
     }
-    let routes = config.sites.iter().map(|site| site.routes.len()).sum();
+    let routes = routes().count();
     let counts = [(config.sites.len(), "site"), (routes, "route"), (upstreams.len(), "upstream")];
-    let verifier = verifier.clone();
+    let verifier = lasting.verifier.clone();
     Ok(Plan {
         install: Box::new(move |builder| {
             doors.iter().fold(builder, |builder, door| open(builder, door, verifier.as_ref()))
@@ -78,7 +88,7 @@ fn serving(config: &Config) -> Serving {
         lanes: config.lanes,
         pin: config.pin,
         driver: config.driver,
-        exchanges: config.settings.clone(),
+        exchanges: config.terms.engine.clone(),
         connections_max: config.connections_max,
         admin: config.admin.clone(),
         logs: config.logs.clone(),
@@ -87,7 +97,7 @@ fn serving(config: &Config) -> Serving {
 }
 
 /// A door for each different `listen`. What is written alike is one, whatever port the system gives it.
-fn doors(config: &Arc<Config>, upstreams: &[Found]) -> Result<Vec<Door>, Failure> {
+fn doors(config: &Arc<Config>, upstreams: &[Found], limits: &Limits) -> Result<Vec<Door>, Failure> {
     let mut listens: Vec<&Listen> = Vec::new();
     for listen in config.sites.iter().flat_map(|site| &site.listen) {
         if !listens.contains(&listen) {
@@ -109,7 +119,7 @@ fn doors(config: &Arc<Config>, upstreams: &[Found]) -> Result<Vec<Door>, Failure
         }
         doors.push(Door {
             addresses,
-            table: Arc::new(Table::new(config.clone(), is_here)),
+            table: Arc::new(Table::new(config.clone(), limits, is_here)),
             clusters: clusters_of(config, upstreams, is_here)?,
         });
     }

@@ -1,6 +1,7 @@
 //! A configuration that has been read: plain data in which everything is what it must be.
 
 use super::{
+    settings::Terms,
     source::At,
     values::{Edits, Template, User},
 };
@@ -9,10 +10,11 @@ use crate::{
     admin::AdminAt,
     logs::Logs,
     plan::NamesEvery,
+    rates::RateRule,
     router::{Conditions, HostPattern, PathPattern},
     upstream::Upstream,
 };
-use corelane_engine::{Driver, Network, Pin, Settings, StatusCode};
+use corelane_engine::{Driver, Network, Pin, StatusCode};
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -26,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) logs: Logs,
     pub(crate) names: NamesEvery,
     /// What holds where nobody says anything else.
-    pub(crate) settings: Settings,
+    pub(crate) terms: Terms,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) sites: Vec<Site>,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Site {
     /// What holds where no route takes a request.
     pub(crate) rules: Rules,
     /// What holds where its routes say nothing else. That of its connections is the same for all sites of an address.
-    pub(crate) settings: Settings,
+    pub(crate) terms: Terms,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -55,7 +57,7 @@ pub(crate) struct Route {
     /// With what it has of its site.
     pub(crate) rules: Rules,
     /// The same.
-    pub(crate) settings: Settings,
+    pub(crate) terms: Terms,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +81,7 @@ pub(crate) struct Rules {
     pub(crate) allow: Vec<Network>,
     pub(crate) deny: Vec<Network>,
     pub(crate) auth: Option<BasicAuth>,
+    pub(crate) rate_limit: Option<RateRule>,
     pub(crate) request: Edits,
     pub(crate) response: Edits,
     /// The first that fits is taken.

@@ -3,9 +3,15 @@
 use super::{
     Loaded,
     data::{Action, Config, Route, Site},
+    settings::Terms,
 };
-use crate::{gateway::Table, router::is_plain, units};
-use corelane_engine::{Method, RequestHead, Settings, Timeouts};
+use crate::{
+    gateway::Table,
+    rates::{Limits, RateRule},
+    router::is_plain,
+    units,
+};
+use corelane_engine::{Method, RequestHead, Timeouts};
 use std::{fmt::Write, sync::Arc};
 
 /// Every value that holds, one on a line, with where it was set.
@@ -68,7 +74,7 @@ pub(crate) fn request(loaded: Loaded, asked: &Asked) -> String {
     let has_socket = |site: &Site| site.listen.iter().any(|listen| listen.port().is_none());
     let is_on_port = config.sites.iter().any(has_port);
     let listens = |site: &Site| if is_on_port { has_port(site) } else { has_socket(site) };
-    let table = Table::new(config.clone(), listens);
+    let table = Table::new(config.clone(), &Limits::default(), listens);
     let mut text = format!("{} {}\n", asked.head.method, asked.url);
     let mut line = |what: &str, says: &str| {
         writeln!(text, "{what:<10}{says}").expect("a string takes everything");
@@ -154,6 +160,9 @@ fn action(config: &Config, route: &Route) -> Vec<String> {
     if !rules.allow.is_empty() || !rules.deny.is_empty() {
         all.push("403 for clients that are not allowed".to_owned());
     }
+    if let Some(RateRule { rate, .. }) = &rules.rate_limit {
+        all.push(format!("429 for more than {}, {} at once, by {}", rate.per, rate.burst, rate.by));
+    }
     if let Some(auth) = &rules.auth {
         all.push(format!("401 for clients that are not users of \"{}\"", auth.realm));
     }
@@ -163,7 +172,7 @@ fn action(config: &Config, route: &Route) -> Vec<String> {
                 let to: Vec<String> = upstream.to.iter().map(ToString::to_string).collect();
                 let balance = &upstream.balance;
                 all.push(format!("forward to {} ({balance} of {})", upstream.name, to.join(", ")));
-                all.extend(held_to(&route.settings));
+                all.extend(held_to(&route.terms));
             }
         }
         Action::Redirect { status, .. } => all.push(format!("redirect with {}", status.as_u16())),
@@ -173,7 +182,8 @@ fn action(config: &Config, route: &Route) -> Vec<String> {
 }
 
 /// Times, sizes and retries, whoever said them.
-fn held_to(settings: &Settings) -> [String; 3] {
+fn held_to(terms: &Terms) -> [String; 3] {
+    let settings = &terms.engine;
     let Timeouts { connect, upstream_head, between_bytes, request, .. } = &settings.timeouts;
     let request = request.map_or("no limit".to_owned(), |request| format!("at most {request:?}"));
     let retry = &settings.retry;
@@ -187,6 +197,10 @@ fn held_to(settings: &Settings) -> [String; 3] {
         if is_so && retry.attempts_max > 1 {
             write!(tried, ", also {when}").expect("a string takes everything");
         }
+    }
+    if !terms.retry_on.is_empty() && retry.attempts_max > 1 {
+        let statuses: Vec<String> = terms.retry_on.iter().map(u16::to_string).collect();
+        write!(tried, ", also after {}", statuses.join(", ")).expect("a string takes everything");
     }
     [
         format!(

@@ -65,6 +65,11 @@ pub(crate) enum Kind {
         /// A word that may stand in the place of a number.
         word: Option<&'static str>,
     },
+    /// One number, or a list of them.
+    OneOrCounts {
+        min: u64,
+        max: u64,
+    },
     Flag,
     Choice {
         built: &'static [&'static str],
@@ -160,6 +165,7 @@ impl Kind {
             Self::Count { min, max, word: Some(word) } => {
                 format!("an integer from {min} to {max}, or \"{word}\"")
             }
+            Self::OneOrCounts { min, max } => format!("an integer from {min} to {max}, or a list of them"),
             Self::Flag => "true or false".to_owned(),
             Self::Choice { built, open: None, .. } => one_of(built),
             Self::Choice { built, open: Some(form), .. } => {

@@ -29,11 +29,12 @@ pub(crate) struct Note {
     pub(crate) origin: Option<At>,
 }
 
-/// What stands behind a key that is a duration, a size, a number or a flag; `None` for `"none"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What stands behind a key that is a duration, a size, a number or some, or a flag; `None` for `"none"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Time(Option<Duration>),
     Number(Option<u64>),
+    Numbers(Vec<u64>),
     Flag(bool),
 }
 
@@ -193,6 +194,7 @@ impl<'a> Reader<'a> {
             Kind::Size { .. } => Value::Number(self.size(scope, name)?),
             Kind::Count { .. } => Value::Number(Some(self.count(scope, name)?)),
             Kind::Flag => Value::Flag(self.flag(scope, name)?),
+            Kind::OneOrCounts { .. } => Value::Numbers(self.counts(scope, name)?),
             _ => return None,
         };
         Some(Located { at, value })
@@ -250,6 +252,32 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// One number or a list of them; none if there is neither.
+    pub(crate) fn counts(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<Vec<u64>> {
+        let (key, entry) = self.ask(scope, name);
+        let Kind::OneOrCounts { min, max } = key.kind else { return None };
+        let entry = entry?;
+        let path = scope.path_of(name);
+        let nodes = match &entry.node.value {
+            tree::Value::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(&entry.node),
+        };
+        let mut counts = Vec::new();
+        for node in nodes {
+            match &node.value {
+                tree::Value::Integer(number) => match u64::try_from(*number) {
+                    Ok(number) if (min..=max).contains(&number) => counts.push(number),
+                    _ => {
+                        let expected = key.kind.expected();
+                        self.errors.add(node.at, format!("`{path}` is {number}; expected {expected}"));
+                    }
+                },
+                _ => self.mismatch(&path, key, node),
+            }
+        }
+        Some(counts)
     }
 
     pub(crate) fn flag(&mut self, scope: &mut Scope<'_>, name: &'static str) -> Option<bool> {

@@ -44,6 +44,7 @@ fn value(key: &Key) -> String {
         Kind::Size { .. } => "size".to_owned(),
         Kind::Count { min, max, word: None } => format!("{min} to {max}"),
         Kind::Count { min, max, word: Some(word) } => format!("{min} to {max}, or `\"{word}\"`"),
+        Kind::OneOrCounts { min, max } => format!("one or a list: {min} to {max}"),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice { built, open, .. } => {
             let mut all: Vec<String> = built.iter().map(|c| format!("`\"{c}\"`")).collect();

@@ -53,6 +53,9 @@ fn kind(kind: &Kind) -> Value {
         Kind::Count { min, max, word: Some(word) } => {
             json!({ "oneOf": [number(*min, *max), { "const": word }] })
         }
+        Kind::OneOrCounts { min, max } => {
+            json!({ "oneOf": [number(*min, *max), list_of(number(*min, *max))] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice { built, open: None, .. } => json!({ "enum": built }),
         // A choice is a string too, so not exactly one of the two holds.

@@ -8,8 +8,16 @@ use super::{
 use corelane_engine::Settings;
 use std::time::Duration;
 
-use Set::{Flag, Number, NumberOrNone, Time, TimeOrNone};
+use Set::{Flag, Number, NumberOrNone, Numbers, Time, TimeOrNone};
 use Since::{Connection, Route};
+
+/// What an exchange is held to: by the engine, and by us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) engine: Settings,
+    /// Answers after which another endpoint is tried.
+    pub(crate) retry_on: Vec<u16>,
+}
 
 /// When a setting begins to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +41,12 @@ pub(crate) struct Setting {
 /// What it sets, by the kind of its value.
 #[derive(Debug)]
 enum Set {
-    Time(fn(&mut Settings, Duration)),
-    TimeOrNone(fn(&mut Settings, Option<Duration>)),
-    Number(fn(&mut Settings, u64)),
-    NumberOrNone(fn(&mut Settings, Option<u64>)),
-    Flag(fn(&mut Settings, bool)),
+    Time(fn(&mut Terms, Duration)),
+    TimeOrNone(fn(&mut Terms, Option<Duration>)),
+    Number(fn(&mut Terms, u64)),
+    NumberOrNone(fn(&mut Terms, Option<u64>)),
+    Numbers(fn(&mut Terms, &[u64])),
+    Flag(fn(&mut Terms, bool)),
 }
 
 impl Setting {
@@ -48,7 +57,7 @@ impl Setting {
 }
 
 /// What one level says of a setting.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) setting: &'static Setting,
     pub(crate) at: At,
@@ -56,13 +65,14 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    pub(crate) fn apply(&self, settings: &mut Settings) {
-        match (&self.setting.set, self.value) {
-            (Time(set), Value::Time(Some(time))) => set(settings, time),
-            (TimeOrNone(set), Value::Time(time)) => set(settings, time),
-            (Number(set), Value::Number(Some(number))) => set(settings, number),
-            (NumberOrNone(set), Value::Number(number)) => set(settings, number),
-            (Flag(set), Value::Flag(flag)) => set(settings, flag),
+    pub(crate) fn apply(&self, terms: &mut Terms) {
+        match (&self.setting.set, &self.value) {
+            (Time(set), Value::Time(Some(time))) => set(terms, *time),
+            (TimeOrNone(set), Value::Time(time)) => set(terms, *time),
+            (Number(set), Value::Number(Some(number))) => set(terms, *number),
+            (NumberOrNone(set), Value::Number(number)) => set(terms, *number),
+            (Numbers(set), Value::Numbers(numbers)) => set(terms, numbers),
+            (Flag(set), Value::Flag(flag)) => set(terms, *flag),
             _ => {}
         }
     }
@@ -74,12 +84,12 @@ impl Said {
 }
 
 /// What holds at a level: what holds around it, and what it says itself.
-pub(crate) fn within(around: &Settings, levels: &[&[Said]]) -> Settings {
-    let mut settings = around.clone();
+pub(crate) fn within(around: &Terms, levels: &[&[Said]]) -> Terms {
+    let mut terms = around.clone();
     for said in levels.iter().copied().flatten() {
-        said.apply(&mut settings);
+        said.apply(&mut terms);
     }
-    settings
+    terms
 }
 
 /// What a table says: those of its own keys that are settings, and those of the tables below it.
@@ -124,88 +134,114 @@ const fn setting(table: &'static str, key: &'static str, since: Since, set: Set)
 }
 
 /// Every one of them.
-static ALL: [Setting; 31] = [
-    setting("", "content_max", Route, NumberOrNone(|s, max| s.content_bytes_max = max)),
-    setting("timeouts", "connect", Route, Time(|s, time| s.timeouts.connect = time)),
-    setting("timeouts", "client_head", Connection, Time(|s, time| s.timeouts.client_head = time)),
-    setting("timeouts", "upstream_head", Route, Time(|s, time| s.timeouts.upstream_head = time)),
-    setting("timeouts", "between_bytes", Route, Time(|s, time| s.timeouts.between_bytes = time)),
-    setting("timeouts", "request", Route, TimeOrNone(|s, time| s.timeouts.request = time)),
-    setting("timeouts", "client_idle", Connection, Time(|s, time| s.timeouts.client_idle = time)),
-    setting("timeouts", "upstream_idle", Connection, Time(|s, time| s.timeouts.upstream_idle = time)),
-    setting("timeouts", "tunnel_idle", Route, Time(|s, time| s.timeouts.tunnel_idle = time)),
-    setting("timeouts", "expect", Route, Time(|s, time| s.timeouts.expect = time)),
-    setting("timeouts", "content_rate_min", Route, Number(|s, rate| s.timeouts.content_rate_min = rate)),
-    setting("timeouts", "content_rate_grace", Route, Time(|s, time| s.timeouts.content_rate_grace = time)),
-    setting("timeouts", "linger", Connection, Time(|s, time| s.timeouts.linger = time)),
-    setting("timeouts", "linger_max", Connection, Number(|s, max| s.timeouts.linger_bytes_max = max)),
-    setting("timeouts", "drain_grace", Connection, Time(|s, time| s.timeouts.drain_grace = time)),
+static ALL: [Setting; 32] = [
+    setting("", "content_max", Route, NumberOrNone(|t, max| t.engine.content_bytes_max = max)),
+    setting("timeouts", "connect", Route, Time(|t, time| t.engine.timeouts.connect = time)),
+    setting("timeouts", "client_head", Connection, Time(|t, time| t.engine.timeouts.client_head = time)),
+    setting("timeouts", "upstream_head", Route, Time(|t, time| t.engine.timeouts.upstream_head = time)),
+    setting("timeouts", "between_bytes", Route, Time(|t, time| t.engine.timeouts.between_bytes = time)),
+    setting("timeouts", "request", Route, TimeOrNone(|t, time| t.engine.timeouts.request = time)),
+    setting("timeouts", "client_idle", Connection, Time(|t, time| t.engine.timeouts.client_idle = time)),
+    setting("timeouts", "upstream_idle", Connection, Time(|t, time| t.engine.timeouts.upstream_idle = time)),
+    setting("timeouts", "tunnel_idle", Route, Time(|t, time| t.engine.timeouts.tunnel_idle = time)),
+    setting("timeouts", "expect", Route, Time(|t, time| t.engine.timeouts.expect = time)),
+    setting(
+        "timeouts",
+        "content_rate_min",
+        Route,
+        Number(|t, rate| t.engine.timeouts.content_rate_min = rate),
+    ),
+    setting(
+        "timeouts",
+        "content_rate_grace",
+        Route,
+        Time(|t, time| t.engine.timeouts.content_rate_grace = time),
+    ),
+    setting("timeouts", "linger", Connection, Time(|t, time| t.engine.timeouts.linger = time)),
+    setting("timeouts", "linger_max", Connection, Number(|t, max| t.engine.timeouts.linger_bytes_max = max)),
+    setting("timeouts", "drain_grace", Connection, Time(|t, time| t.engine.timeouts.drain_grace = time)),
     setting(
         "limits",
         "request_line_max",
         Connection,
-        Number(|s, max| s.limits.request_line_bytes_max = small(max)),
+        Number(|t, max| t.engine.limits.request_line_bytes_max = small(max)),
     ),
-    setting("limits", "method_max", Connection, Number(|s, max| s.limits.method_bytes_max = small(max))),
+    setting(
+        "limits",
+        "method_max",
+        Connection,
+        Number(|t, max| t.engine.limits.method_bytes_max = small(max)),
+    ),
     setting(
         "limits",
         "request_head_max",
         Connection,
-        Number(|s, max| s.limits.request_head_bytes_max = small(max)),
+        Number(|t, max| t.engine.limits.request_head_bytes_max = small(max)),
     ),
     setting(
         "limits",
         "request_fields_max",
         Connection,
-        Number(|s, max| s.limits.request_fields_max = small(max)),
+        Number(|t, max| t.engine.limits.request_fields_max = small(max)),
     ),
     setting(
         "limits",
         "response_head_max",
         Route,
-        Number(|s, max| s.limits.response_head_bytes_max = small(max)),
+        Number(|t, max| t.engine.limits.response_head_bytes_max = small(max)),
     ),
     setting(
         "limits",
         "response_fields_max",
         Route,
-        Number(|s, max| s.limits.response_fields_max = small(max)),
+        Number(|t, max| t.engine.limits.response_fields_max = small(max)),
     ),
-    setting("limits", "trailer_max", Connection, Number(|s, max| s.limits.trailer_bytes_max = small(max))),
+    setting(
+        "limits",
+        "trailer_max",
+        Connection,
+        Number(|t, max| t.engine.limits.trailer_bytes_max = small(max)),
+    ),
     setting(
         "limits",
         "trailer_fields_max",
         Connection,
-        Number(|s, max| s.limits.trailer_fields_max = small(max)),
+        Number(|t, max| t.engine.limits.trailer_fields_max = small(max)),
     ),
     setting(
         "limits",
         "chunk_extension_max",
         Connection,
-        Number(|s, max| s.limits.chunk_extension_bytes_max = max),
+        Number(|t, max| t.engine.limits.chunk_extension_bytes_max = max),
     ),
     setting(
         "limits",
         "chunk_extension_per_chunk_max",
         Connection,
-        Number(|s, max| s.limits.chunk_extension_bytes_per_chunk = max),
+        Number(|t, max| t.engine.limits.chunk_extension_bytes_per_chunk = max),
     ),
     setting(
         "limits",
         "interim_responses_max",
         Route,
-        Number(|s, max| s.limits.interim_responses_max = small(max)),
+        Number(|t, max| t.engine.limits.interim_responses_max = small(max)),
     ),
     setting(
         "limits",
         "leading_empty_lines_max",
         Connection,
-        Number(|s, max| s.limits.leading_empty_lines_max = small(max)),
+        Number(|t, max| t.engine.limits.leading_empty_lines_max = small(max)),
     ),
-    setting("retry", "attempts", Route, Number(|s, attempts| s.retry.attempts_max = small(attempts))),
-    setting("retry", "on_timeout", Route, Flag(|s, on| s.retry.on_status_or_timeout = on)),
-    setting("retry", "on_failure", Route, Flag(|s, on| s.retry.on_fresh_connection = on)),
-    setting("retry", "replay_max", Route, Number(|s, max| s.replay_bytes_max = small(max))),
+    setting("retry", "attempts", Route, Number(|t, attempts| t.engine.retry.attempts_max = small(attempts))),
+    setting(
+        "retry",
+        "on_status",
+        Route,
+        Numbers(|t, statuses| t.retry_on = statuses.iter().copied().map(small).collect()),
+    ),
+    setting("retry", "on_timeout", Route, Flag(|t, on| t.engine.retry.on_status_or_timeout = on)),
+    setting("retry", "on_failure", Route, Flag(|t, on| t.engine.retry.on_fresh_connection = on)),
+    setting("retry", "replay_max", Route, Number(|t, max| t.engine.replay_bytes_max = small(max))),
 ];
 
 /// The table's range is far below any overflow.
@@ -225,11 +261,12 @@ mod tests {
             let value = match setting.set {
                 Time(_) | TimeOrNone(_) => Value::Time(Some(Duration::from_millis(123_456))),
                 Number(_) | NumberOrNone(_) => Value::Number(Some(123_456)),
+                Numbers(_) => Value::Numbers(vec![503]),
                 Flag(_) => Value::Flag(true),
             };
             let said = Said { setting, at: At::default(), value };
-            let settings = within(&Settings::default(), &[&[said]]);
-            assert_ne!(settings, Settings::default(), "{}", setting.name());
+            let settings = within(&Terms::default(), &[&[said]]);
+            assert_ne!(settings, Terms::default(), "{}", setting.name());
             assert!(!seen.contains(&settings), "{}", setting.name());
             seen.push(settings);
         }

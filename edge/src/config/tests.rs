@@ -91,7 +91,8 @@ fn the_defaults_are_the_engines() {
     assert!(errors.is_empty(), "{}", errors.list(&files).1);
     let mut settings = corelane_engine::Settings::default();
     settings.content_bytes_max = Some(1 << 30);
-    assert_eq!(config.settings, settings);
+    assert_eq!(config.terms.engine, settings);
+    assert!(config.terms.retry_on.is_empty());
     assert_eq!((config.lanes, config.connections_max), (None, None));
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }

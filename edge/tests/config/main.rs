@@ -6,6 +6,7 @@ mod process;
 
 mod commands;
 mod corpus;
+mod rates;
 mod reload;
 mod served;
 mod serving;

@@ -260,3 +260,21 @@ fn a_reload_during_a_drain_is_refused() {
     assert_eq!(held.finish().status, 200);
     assert_eq!(changing.corelane.ended().code(), Some(0));
 }
+
+#[test]
+fn a_reload_does_not_begin_counting_anew() {
+    let text = |more: &str| {
+        format!(
+            "site = [{{ listen = 'LISTEN', route = [{{ respond.body = 'x', rate_limit = {{ rate = '1/h', burst = 2 }} }}{more}] }}]"
+        )
+    };
+    let changing = Changing::start("counts", free_address(), &text(""));
+    assert_eq!(
+        [changing.get("/").status, changing.get("/").status, changing.get("/").status],
+        [200, 200, 429]
+    );
+    assert_eq!(changing.change(&text(", { path = '/more', respond.body = 'more' }")).code, Some(0));
+    assert_eq!((changing.get("/").status, changing.get("/more").status), (429, 200));
+    assert_eq!(changing.change(&text("").replace("burst = 2", "burst = 3")).code, Some(0));
+    assert_eq!(changing.get("/").status, 200, "another limit has counts of its own");
+}

@@ -22,7 +22,8 @@ pub(crate) fn serve(name: &str, origin: Option<&Origin>, text: &str) -> Served {
     let path = dir.path("corelane.toml");
     let origin = origin.map_or(String::new(), |origin| origin.address.to_string());
     let text = text.replace("ORIGIN", &origin).replace("LISTEN", "127.0.0.1:0");
-    fs::write(&path, format!("{BEFORE}{text}")).expect("a directory of its own");
+    let before = if text.contains("log.access") { "" } else { BEFORE };
+    fs::write(&path, format!("{before}{text}")).expect("a directory of its own");
     let corelane = Corelane::start(&["run", "-c", path.to_str().expect("an ASCII path")]);
     Served { corelane, _dir: dir }
 }

@@ -42,6 +42,18 @@ pub(crate) static TOP: Section = Section {
             NOTHING,
             "The access log, and the log of what happens to the process.",
         ),
+        key(
+            "trusted_proxies",
+            Kind::OneOrTexts(form("an address, a network, or unix for a unix socket", "10.0.0.0/8")),
+            Words("nobody"),
+            "Proxies whose word on the client's address is taken, in `client_from`.",
+        ),
+        key(
+            "client_from",
+            choice(&["x-forwarded-for", "forwarded"]),
+            Is("x-forwarded-for"),
+            "The list that they keep; the other one may be anybody's invention.",
+        ),
         key("names", Kind::Table(&NAMES), NOTHING, "How names in `to` are looked up."),
         key("timeouts", Kind::Table(&times::TIMEOUTS), NOTHING, "How long things may take."),
         key("limits", Kind::Table(&limits::LIMITS), NOTHING, "How large things may be."),
@@ -58,12 +70,6 @@ pub(crate) static TOP: Section = Section {
             Kind::NotBuilt("put a TLS terminator in front of it until then"),
             NOTHING,
             "TLS for every site.",
-        ),
-        key(
-            "trusted_proxies",
-            Kind::NotBuilt("the peer's address is the client's until then"),
-            NOTHING,
-            "Proxies whose word on the client's address is taken.",
         ),
     ],
 };

@@ -1,6 +1,6 @@
 //! When an attempt may be followed by another.
 
-use super::{Default::Is, Key, Kind, Section, around, count, key};
+use super::{Default::Is, Key, Kind, NOTHING, Section, around, count, key};
 
 const ATTEMPTS: Key = key(
     "attempts",
@@ -20,6 +20,12 @@ const ON_FAILURE: Key = key(
     Is("false"),
     "Try again when a fresh connection ends before a byte of an answer; on a pooled one that is always done.",
 );
+const ON_STATUS: Key = key(
+    "on_status",
+    Kind::OneOrCounts { min: 400, max: 599 },
+    NOTHING,
+    "Try again when an origin answers with one of these, and an endpoint is left; the last answer is passed on.",
+);
 const REPLAY_MAX: Key = key(
     "replay_max",
     Kind::Size { min: 0, max: 16 << 20, none: false },
@@ -34,12 +40,12 @@ pub(crate) static RETRY: Section = Section {
     help: "When an attempt may be followed by another. What was not sent goes to the next endpoint in any case; what was \
            sent is only sent again if its method is idempotent and its content was kept.",
     example: EXAMPLE,
-    keys: &[ATTEMPTS, ON_TIMEOUT, ON_FAILURE, REPLAY_MAX],
+    keys: &[ATTEMPTS, ON_STATUS, ON_TIMEOUT, ON_FAILURE, REPLAY_MAX],
 };
 
 pub(crate) static AROUND: Section = Section {
     name: "retry of a site, an upstream or a route",
     help: "In the place of what holds around it.",
     example: EXAMPLE,
-    keys: &[around(ATTEMPTS), around(ON_TIMEOUT), around(ON_FAILURE), around(REPLAY_MAX)],
+    keys: &[around(ATTEMPTS), around(ON_STATUS), around(ON_TIMEOUT), around(ON_FAILURE), around(REPLAY_MAX)],
 };

@@ -6,7 +6,6 @@ use super::{
 };
 
 pub(super) const NO_CHECK: &str = "an endpoint that fails is avoided for a second until then";
-pub(super) const NO_RATE_LIMIT: &str = "limit rates in front of it until then";
 
 const CONDITION: Form =
     Form { what: "a value, or `*` for any", example: "x-name = \"value\"", secret: false };
@@ -71,7 +70,7 @@ pub(crate) static ROUTE: Section = Section {
         key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
         around(limits::CONTENT_MAX),
         key("check", Kind::NotBuilt(NO_CHECK), NOTHING, "Health checks."),
-        key("rate_limit", Kind::NotBuilt(NO_RATE_LIMIT), NOTHING, "Requests per time."),
+        key("rate_limit", Kind::Table(&site::RATE_LIMIT), Words("the site's"), "How many requests per time."),
         key("cache", Kind::NotBuilt("responses are not stored until then"), NOTHING, "Stored responses."),
         key("mirror", Kind::NotBuilt("nothing is copied until then"), NOTHING, "Copies of requests."),
     ],

@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Form, Kind, NOTHING, Section, around, form, key, limits, retry, route, times,
+    Form, Kind, NOTHING, Section, around, count, form, key, limits, retry, route, times,
 };
 
 pub(super) const ALLOW: Kind = Kind::OneOrTexts(form("an address, a network or unix", "10.0.0.0/8"));
@@ -48,7 +48,12 @@ pub(crate) static SITE: Section = Section {
             NOTHING,
             "Certificate and key.",
         ),
-        key("rate_limit", Kind::NotBuilt(route::NO_RATE_LIMIT), NOTHING, "Requests per time."),
+        key(
+            "rate_limit",
+            Kind::Table(&RATE_LIMIT),
+            NOTHING,
+            "How many requests per time; for its routes together.",
+        ),
         key("cache", Kind::NotBuilt("responses are not stored until then"), NOTHING, "Stored responses."),
     ],
 };
@@ -76,6 +81,34 @@ pub(crate) static BASIC_AUTH: Section = Section {
             },
             Required,
             "User names, each with the hash of the password (`htpasswd -B`, `openssl passwd -5`).",
+        ),
+    ],
+};
+
+pub(crate) static RATE_LIMIT: Section = Section {
+    name: "rate_limit",
+    help: "So many requests per time, of all lanes together; more get 429 with `Retry-After`, and `rate_limit` among the \
+           notes of the log.",
+    example: "{ rate = \"10/s\", burst = 20 }",
+    keys: &[
+        key("rate", Kind::Text(form("so many per time", "10/s")), Required, "In the long run."),
+        key(
+            "burst",
+            count(1, 1 << 30),
+            Words("as many as `rate` says"),
+            "How many may come at once after a rest.",
+        ),
+        key(
+            "by",
+            Kind::Text(form("client, path, header:NAME or cookie:NAME", "header:x-api-key")),
+            Is("client"),
+            "What is counted by itself. IPv6 clients with the same first 64 bits are one; a request without the field or the cookie counts for its client.",
+        ),
+        key(
+            "keys_max",
+            count(1, 1 << 24),
+            Is("65536"),
+            "How many of them are told apart: 16 bytes of memory for each.",
         ),
     ],
 };

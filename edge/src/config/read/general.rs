@@ -5,13 +5,13 @@ use crate::{
     admin::AdminAt,
     config::{
         reader::{Choice, Located},
-        settings,
+        settings::{self, Terms},
     },
     logs::{self, AccessLogTo, Logs},
     plan::NamesEvery,
 };
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Pin, Settings};
+use corelane_engine::{Driver, Network, Pin, Trail};
 
 pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
     match reader.choice(top, "driver") {
@@ -77,8 +77,13 @@ pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {
 }
 
 /// What holds where nobody says anything else, and the most connections, which are nobody else's.
-pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Settings, Option<usize>) {
+pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Terms, Option<usize>) {
     let mut all = settings::keys(reader, top, "");
+    let trusted: Vec<Located<Network>> = reader.texts(top, "trusted_proxies", str::parse);
+    let trail = match reader.choice(top, "client_from") {
+        Some("forwarded") => Trail::Forwarded,
+        _ => Trail::XForwardedFor,
+    };
     let mut connections_max = None;
     for table in settings::TABLES {
         let mut below = reader.table_or_defaults(top, table);
@@ -88,7 +93,10 @@ pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Setting
         }
         reader.finish(below);
     }
-    (settings::within(&Settings::default(), &[&all]), connections_max)
+    let mut terms = settings::within(&Terms::default(), &[&all]);
+    terms.engine.trusted_proxies = trusted.into_iter().map(|network| network.value).collect();
+    terms.engine.trail = trail;
+    (terms, connections_max)
 }
 
 /// The table's range is far below any overflow.

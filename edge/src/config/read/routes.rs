@@ -5,14 +5,14 @@ use crate::{
     config::{
         data::{Action, Forward, Route, Rules},
         reader::Located,
-        settings,
+        settings::{self, Terms},
         source::At,
         values::{self, Template},
     },
     router::{Conditions, Expect, PathPattern},
     words::quote,
 };
-use corelane_engine::{Settings, StatusCode};
+use corelane_engine::StatusCode;
 use std::{collections::HashMap, time::Duration};
 
 /// Keys of which a route has exactly one.
@@ -21,7 +21,7 @@ const ACTIONS: [&str; 4] = ["to", "upstream", "redirect", "respond"];
 pub(super) fn routes(
     reader: &mut Reader<'_>,
     site: &mut Scope<'_>,
-    around: (&Rules, &Settings),
+    around: (&str, &Rules, &Terms),
     upstreams: &mut Upstreams,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
@@ -54,7 +54,7 @@ fn what_it_takes(route: &Route) -> Vec<String> {
 fn route(
     reader: &mut Reader<'_>,
     mut scope: Scope<'_>,
-    (site, around): (&Rules, &Settings),
+    (owner, site, around): (&str, &Rules, &Terms),
     upstreams: &mut Upstreams,
 ) -> Route {
     let at = scope.at;
@@ -71,14 +71,14 @@ fn route(
     let mut said = settings::said(reader, &mut scope);
     let idle = settings::take_upstream_idle(&mut said);
     let action = action(reader, &mut scope, upstreams, idle);
-    let own = rules::rules(reader, &mut scope);
+    let own = rules::rules(reader, &mut scope, &format!("{owner} {paths:?} {conditions:?}"));
     reader.finish(scope);
     let upstream = match &action {
         Action::Forward(forward) => upstreams.said(forward.upstream),
         _ => &[],
     };
-    let settings = settings::within(around, &[upstream, &said]);
-    Route { at, paths, conditions, action, rules: rules::inherit(own, site), settings }
+    let terms = settings::within(around, &[upstream, &said]);
+    Route { at, paths, conditions, action, rules: rules::inherit(own, site), terms }
 }
 
 fn conditions(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Conditions {

@@ -1,23 +1,26 @@
 //! Reads what a site and a route may both say.
 
-use super::{Reader, Scope};
+use super::{Reader, Scope, general::number};
 use crate::{
     auth,
+    balance::By,
     config::{
         data::{BasicAuth, Page, Rules},
         reader::{Located, Pairs},
         values::{self, Edits, User},
     },
+    rates::{Per, Rate, RateRule},
     words::quote,
 };
 use corelane_engine::Network;
 
-/// What one of them says itself.
-pub(super) fn rules(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Rules {
+/// What one of them says itself. The owner is what the site or the route is for.
+pub(super) fn rules(reader: &mut Reader<'_>, scope: &mut Scope<'_>, owner: &str) -> Rules {
     Rules {
         allow: networks(reader, scope, "allow"),
         deny: networks(reader, scope, "deny"),
         auth: basic_auth(reader, scope),
+        rate_limit: rate_limit(reader, scope, owner),
         request: edits(reader, scope, "request"),
         response: edits(reader, scope, "response"),
         pages: pages(reader, scope),
@@ -37,6 +40,7 @@ pub(super) fn inherit(route: Rules, site: &Rules) -> Rules {
         allow: networks(route.allow, &site.allow),
         deny: networks(route.deny, &site.deny),
         auth: route.auth.or_else(|| site.auth.clone()),
+        rate_limit: route.rate_limit.or_else(|| site.rate_limit.clone()),
         request: edits(route.request, &site.request),
         response: edits(route.response, &site.response),
         pages: [route.pages, site.pages.clone()].concat(),
@@ -62,6 +66,23 @@ fn basic_auth(reader: &mut Reader<'_>, scope: &mut Scope<'_>) -> Option<BasicAut
     let users = users(reader, pairs);
     reader.finish(scope);
     Some(BasicAuth { realm: realm?.value, users })
+}
+
+fn rate_limit(reader: &mut Reader<'_>, scope: &mut Scope<'_>, owner: &str) -> Option<RateRule> {
+    let mut scope = reader.table(scope, "rate_limit")?;
+    let per: Option<Located<Per>> = reader.text(&mut scope, "rate", str::parse);
+    let burst = reader.count(&mut scope, "burst");
+    let by: Option<Located<By>> = reader.text(&mut scope, "by", str::parse);
+    let keys_max = reader.count(&mut scope, "keys_max");
+    let at = scope.place("burst").unwrap_or(scope.at);
+    reader.finish(scope);
+    let Located { value: per, .. } = per?;
+    let burst = burst.map_or(per.count, number);
+    let rate = Rate { per, burst, by: by?.value, keys_max: number(keys_max?) };
+    if !rate.is_possible() {
+        reader.error(at, format!("a burst of {burst} takes more than a lifetime to come back at this rate"));
+    }
+    Some(RateRule { owner: owner.to_owned(), rate })
 }
 
 fn users(reader: &mut Reader<'_>, pairs: Pairs) -> Vec<User> {

@@ -6,19 +6,18 @@ use crate::{
     config::{
         data::Site,
         reader::Located,
-        settings::{self, Said},
+        settings::{self, Said, Terms},
         source::At,
     },
     router::HostPattern,
     words::quote,
 };
-use corelane_engine::Settings;
 use std::collections::HashMap;
 
 pub(super) fn sites(
     reader: &mut Reader<'_>,
     top: &mut Scope<'_>,
-    around: &Settings,
+    around: &Terms,
     upstreams: &mut Upstreams,
 ) -> Vec<Site> {
     let mut claims = Claims::default();
@@ -32,7 +31,7 @@ pub(super) fn sites(
 fn site(
     reader: &mut Reader<'_>,
     mut scope: Scope<'_>,
-    around: &Settings,
+    around: &Terms,
     upstreams: &mut Upstreams,
     claims: &mut Claims,
 ) -> Site {
@@ -41,11 +40,12 @@ fn site(
     let listen: Vec<Located<Listen>> = reader.texts(&mut scope, "listen", str::parse);
     claims.claim(reader, at, &hosts, &listen);
     let strict = reader.flag(&mut scope, "strict_paths");
-    let rules = rules::rules(reader, &mut scope);
+    let owner = format!("{} on {}", names(&hosts), names(&listen));
+    let rules = rules::rules(reader, &mut scope, &owner);
     let said = settings::said(reader, &mut scope);
-    let settings = settings::within(around, &[&said]);
+    let terms = settings::within(around, &[&said]);
     claims.claim_settings(reader, at, &listen, (around, said));
-    let routes = routes::routes(reader, &mut scope, (&rules, &settings), upstreams);
+    let routes = routes::routes(reader, &mut scope, (&owner, &rules, &terms), upstreams);
     reader.finish(scope);
     let guarded = rules.is_guarded() || routes.iter().any(|route| route.rules.is_guarded());
     Site {
@@ -54,9 +54,13 @@ fn site(
         listen: listen.into_iter().map(|listen| listen.value).collect(),
         strict_paths: strict.unwrap_or(guarded),
         rules,
-        settings,
+        terms,
         routes,
     }
+}
+
+fn names<T: ToString>(all: &[Located<T>]) -> String {
+    all.iter().map(|one| one.value.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// Which site has which host at which address, and where that is said.
@@ -110,7 +114,7 @@ impl Claims {
         reader: &mut Reader<'_>,
         site: At,
         listen: &[Located<Listen>],
-        (around, mut said): (&Settings, Vec<Said>),
+        (around, mut said): (&Terms, Vec<Said>),
     ) {
         said.retain(Said::is_connections);
         let mut complained: Vec<String> = Vec::new();
@@ -124,7 +128,7 @@ impl Claims {
                     let its: Vec<Said> = all
                         .iter()
                         .filter(|other| std::ptr::eq(other.setting, one.setting))
-                        .copied()
+                        .cloned()
                         .collect();
                     settings::within(around, &[&its])
                 };
