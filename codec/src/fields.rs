@@ -10,7 +10,7 @@
 
 mod known;
 
-pub(crate) use known::Known;
+pub(crate) use known::{Known, LONGEST_NAME};
 
 use crate::grammar::{is_token, is_value, trim};
 use std::ops::Range;

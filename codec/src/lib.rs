@@ -45,4 +45,4 @@ pub use error::{Blame, Error, Kind, Scope};
 pub use fields::Fields;
 pub use framing::Length;
 pub use head::{RequestHead, ResponseHead, Upgrade, Version};
-pub use limits::Limits;
+pub use limits::{Limits, Underscores};

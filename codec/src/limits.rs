@@ -1,4 +1,5 @@
-//! Every limit of a message, with its unit in its name and its default.
+//! Every limit of a message, with its unit in its name and its default; and what is done where a message is legal and
+//! yet dangerous.
 
 /// What a peer may make us hold or do. Each is checked before anything is allocated for it.
 ///
@@ -30,6 +31,23 @@ pub struct Limits {
     pub interim_responses_max: u32,
     /// Empty lines ignored before a request line (RFC 9112 §2.2). Default 2.
     pub leading_empty_lines_max: u32,
+    /// What becomes of fields of a request, trailers among them, that have an underscore in their name. Default
+    /// [`Underscores::Reject`].
+    pub underscores: Underscores,
+}
+
+/// What becomes of a request's fields that have an underscore in their name. Gateways to CGI take it for a hyphen: what
+/// is `Content_Length` to one is `Content-Length` to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Underscores {
+    /// The request is refused: 400.
+    #[default]
+    Reject,
+    /// They go no further.
+    Drop,
+    /// They are fields like others. Only what with hyphens would frame a message, or be a field that we write ourselves,
+    /// is still refused: `Content_Length`, `X_Forwarded_For`.
+    Pass,
 }
 
 impl Default for Limits {
@@ -47,6 +65,7 @@ impl Default for Limits {
             chunk_extension_bytes_per_chunk: 16,
             interim_responses_max: 16,
             leading_empty_lines_max: 2,
+            underscores: Underscores::Reject,
         }
     }
 }

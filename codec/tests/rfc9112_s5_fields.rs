@@ -2,8 +2,8 @@
 
 mod wire;
 
-use corelane_codec::Kind;
-use wire::{answer, get_with, one_request, server, texts};
+use corelane_codec::{Kind, Limits, Underscores};
+use wire::{answer, get_with, one_request, server, server_with, texts};
 
 /// As the only field of a request, and of a response.
 #[track_caller]
@@ -87,4 +87,46 @@ fn h1q_58_underscores_in_names_of_requests() {
     assert_eq!(server(get_with("A: b_c")).kind(), None);
     let transcript = answer("HTTP/1.1 200 OK\r\nX_Y: z\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(transcript.responses()[0].fields.get("x_y"), Some(&b"z"[..]));
+}
+
+#[test]
+fn h1q_58_underscores_may_be_dropped_or_passed() {
+    let with = |underscores| {
+        let mut limits = Limits::default();
+        limits.underscores = underscores;
+        limits
+    };
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nX_Real_IP: 1\r\nA: b_c\r\nTransfer-Encoding: chunked\r\n_: 2\r\n\r\n\
+                   0\r\napi_key: 3\r\nb: c\r\n\r\n";
+    let dropped = server_with(&with(Underscores::Drop), request);
+    assert_eq!(texts(&dropped.requests()[0].fields), [("Host", "a"), ("A", "b_c")].map(owned));
+    assert_eq!(dropped.trailers(), [owned(("b", "c"))]);
+    let passed = server_with(&with(Underscores::Pass), request);
+    let fields = [("Host", "a"), ("X_Real_IP", "1"), ("A", "b_c"), ("_", "2")].map(owned);
+    assert_eq!(texts(&passed.requests()[0].fields), fields);
+    assert_eq!(passed.trailers(), [("api_key", "3"), ("b", "c")].map(owned));
+
+    // What they hide frames nothing, whatever becomes of it.
+    for field in [
+        "Content_Length: 5",
+        "content_length: 5",
+        "Transfer_Encoding: chunked",
+        "Keep_Alive: 1",
+        "X_Forwarded_For: 6.6.6.6",
+        "X_Forwarded-Proto: https",
+        "X_Request_Id: a",
+    ] {
+        let drops = server_with(&with(Underscores::Drop), get_with(field));
+        let heads = drops.requests();
+        assert_eq!((heads.len(), heads[0].fields.len()), (1, 1), "{field}");
+        assert!(heads[0].content.is_empty() && drops.reusable, "{field}");
+        let passes = server_with(&with(Underscores::Pass), get_with(field));
+        assert_eq!(passes.kind(), Some(Kind::FieldUnderscore), "{field}");
+    }
+    let long = format!("{}: x", "_".repeat(100));
+    assert_eq!(server_with(&with(Underscores::Pass), get_with(&long)).requests()[0].fields.len(), 2);
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }

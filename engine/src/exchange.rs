@@ -153,9 +153,11 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
     let connection = exchange.connection();
     let request = Request::of_client(head, exchange);
     let mut handling = pin!(caught(handler.handle(request)));
+    // What the end of a client's half means is for the handler's settings to say, once it has begun.
+    let mut begun = false;
     poll_fn(|cx| {
         exchange.begin_wait(cx);
-        if let Poll::Ready(error) = connection.watch(cx) {
+        if let Poll::Ready(error) = connection.watch(cx, begun && exchange.settings().abort_on_half_close) {
             return Poll::Ready(Err(error));
         }
         match handling.as_mut().poll(cx) {
@@ -166,6 +168,12 @@ async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler:
             }
             Poll::Ready(Err(message)) => return Poll::Ready(Err(panicked(exchange, message))),
             Poll::Pending => {}
+        }
+        if !std::mem::replace(&mut begun, true)
+            && exchange.settings().abort_on_half_close
+            && let Poll::Ready(error) = connection.watch(cx, true)
+        {
+            return Poll::Ready(Err(error));
         }
         if exchange.is_overdue() {
             return Poll::Ready(Err(Error::new(Side::Upstream, Stage::Wait, ErrorKind::Timeout)));

@@ -102,8 +102,8 @@ pub use bytes::Bytes;
 pub use corelane_balancer as balancer;
 pub use corelane_balancer::{Policy, retry::RetryPolicy};
 pub use corelane_codec::{
-    Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version, fields::InvalidField,
-    trail::Trail,
+    Fields, Kind, Length, Limits, RequestHead, ResponseHead, Underscores, Upgrade, Version,
+    fields::InvalidField, trail::Trail,
 };
 pub use engine::{
     Builder, Engine, FnSink, Handle, Pin, ReloadError, StartError, available_cpus, probe_driver,

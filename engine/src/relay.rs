@@ -131,8 +131,10 @@ impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let connection = self.connection;
         self.exchange.begin_wait(cx);
+        // A client that has its answer may end as it likes.
+        let end_is_gone = !self.ended && self.exchange.settings().abort_on_half_close;
         if !connection.has_switched()
-            && let Poll::Ready(error) = connection.watch(cx)
+            && let Poll::Ready(error) = connection.watch(cx, end_is_gone)
         {
             return Poll::Ready(Err(error));
         }

@@ -30,6 +30,10 @@ pub struct Settings {
     /// Content of a request that is kept for another attempt, in bytes; with more it cannot be tried again once it
     /// has been sent. Default 64 KiB.
     pub replay_bytes_max: usize,
+    /// Whether a client that ends its half of the connection behind a complete request counts as gone, and work at the
+    /// origin is cancelled. By the standard it may do so and still wait for the answer (RFC 9112 §9.6), but hardly any
+    /// client does, and most that are seen to end have been closed. Default: no.
+    pub abort_on_half_close: bool,
     /// Proxies before us whose word is taken: a request of theirs is their [client's](crate::Request::client_ip), and
     /// what they say of the way that it took is passed on. They are always the listener's. Default: nobody.
     pub trusted_proxies: Arc<[Network]>,
@@ -53,6 +57,7 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             content_bytes_max: None,
             replay_bytes_max: 64 << 10,
+            abort_on_half_close: false,
             trusted_proxies: Arc::default(),
             trail: Trail::default(),
         }

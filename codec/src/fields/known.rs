@@ -76,6 +76,9 @@ known! {
     Etag = "ETag",
 }
 
+/// No name that is known has more bytes.
+pub(crate) const LONGEST_NAME: usize = 32;
+
 impl Known {
     /// Whether it concerns one connection only, or the framing of one message, and is written anew for the next.
     pub(crate) fn is_of_connection(self) -> bool {
@@ -177,6 +180,7 @@ mod tests {
     #[test]
     fn every_name_is_found_in_every_case() {
         for (known, text) in NAMES {
+            assert!(text.len() <= LONGEST_NAME && !text.contains('_'), "{text}");
             assert_eq!(Known::of(text.as_bytes()), *known, "{text}");
             assert_eq!(Known::of(text.to_ascii_lowercase().as_bytes()), *known, "{text}");
             assert_eq!(Known::of(text.to_ascii_uppercase().as_bytes()), *known, "{text}");

@@ -1,10 +1,10 @@
 //! Start lines and field sections: from bytes whose end has been found to heads.
 
 use super::scan::Scan;
-use crate::fields::{Known, Part};
+use crate::fields::{Known, LONGEST_NAME, Part};
 use crate::framing::{self, TransferEncoding};
 use crate::grammar::{is_token, is_token_byte, is_value, trim};
-use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
+use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Underscores, Upgrade, Version};
 use http::{Method, StatusCode};
 use httparse::{EMPTY_HEADER, Header};
 use std::ops::Range;
@@ -183,6 +183,7 @@ pub(crate) fn request(
     input: &[u8],
     line: &RequestLine,
     scan: &Scan,
+    underscores: Underscores,
     head: &mut RequestHead,
 ) -> Result<bool, Kind> {
     head.clear();
@@ -191,7 +192,7 @@ pub(crate) fn request(
     head.version = line.version;
     let mut said = Said::default();
     with_headers(section, scan.lines(), |headers| {
-        said.read(headers, section, Side::Client, &mut head.fields)
+        said.read(headers, section, Side::Client(underscores), &mut head.fields)
     })?;
     if said.hosts > 1 || (said.hosts == 0 && line.version == Version::Http11) {
         return Err(Kind::HostCount);
@@ -281,8 +282,7 @@ pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fi
         fields.load(section);
         for header in headers {
             let known = Known::of(header.name.as_bytes());
-            check_name(header, known, side)?;
-            if known.may_trail() {
+            if known.may_trail() && may_pass(header, known, side)? {
                 adopt(header, section, known, fields);
             }
         }
@@ -294,7 +294,8 @@ pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fi
 /// Who sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    Client,
+    /// With what becomes of its names with underscores.
+    Client(Underscores),
     Origin,
 }
 
@@ -353,8 +354,8 @@ impl Said {
         for header in headers {
             let known = Known::of(header.name.as_bytes());
             match known {
-                Known::Other => check_name(header, known, side)?,
-                Known::Host if side == Side::Client => self.host(header.value)?,
+                Known::Other if !may_pass(header, known, side)? => continue,
+                Known::Host if side != Side::Origin => self.host(header.value)?,
                 _ if known.is_of_connection() => {
                     self.hop_by_hop(known, header.value)?;
                     continue;
@@ -489,12 +490,30 @@ impl RequestLine {
     }
 }
 
-/// Gateways to CGI take an underscore for a hyphen, so `Content_Length` would be read by some and not by others.
-fn check_name(header: &Header<'_>, known: Known, side: Side) -> Result<(), Kind> {
-    if side == Side::Client && known == Known::Other && header.name.as_bytes().contains(&b'_') {
-        return Err(Kind::FieldUnderscore);
+/// Whether a field goes on, as far as underscores in its name are concerned. No name that is known has one.
+fn may_pass(header: &Header<'_>, known: Known, side: Side) -> Result<bool, Kind> {
+    let name = header.name.as_bytes();
+    let Side::Client(underscores) = side else { return Ok(true) };
+    if known != Known::Other || !name.contains(&b'_') {
+        return Ok(true);
     }
-    Ok(())
+    match underscores {
+        Underscores::Drop => Ok(false),
+        Underscores::Pass if !poses_as_ours(name) => Ok(true),
+        Underscores::Reject | Underscores::Pass => Err(Kind::FieldUnderscore),
+    }
+}
+
+/// Whether a name is, to a reader that takes underscores for hyphens, one that frames a message or that we write.
+fn poses_as_ours(name: &[u8]) -> bool {
+    let mut hyphened = [0; LONGEST_NAME];
+    // What is longer than any name that is known poses as none.
+    let Some(hyphened) = hyphened.get_mut(..name.len()) else { return false };
+    for (to, byte) in hyphened.iter_mut().zip(name) {
+        *to = if *byte == b'_' { b'-' } else { *byte };
+    }
+    let known = Known::of(hyphened);
+    known.is_of_connection() || known == Known::Host || known.is_ours()
 }
 
 fn adopt(header: &Header<'_>, section: &[u8], known: Known, fields: &mut Fields) {

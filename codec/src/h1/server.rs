@@ -90,7 +90,9 @@ impl Server {
         head: &mut RequestHead,
     ) -> Result<Received, Error> {
         let result = match &mut self.receiving {
-            Receiving::Content(content) => content.receive(limits, input, Side::Client, &mut self.trailers),
+            Receiving::Content(content) => {
+                content.receive(limits, input, Side::Client(limits.underscores), &mut self.trailers)
+            }
             Receiving::Head(_) => self.receive_head(limits, input, head),
             Receiving::Failed(error) => return Err(*error),
         };
@@ -291,7 +293,8 @@ impl Server {
         let Some(len) = start.scan.fields(input, &bounds)? else {
             return Ok(Received { consumed: skipped, event: Event::NeedMore });
         };
-        let persistent = parse::request(input.get(..len).unwrap_or_default(), &line, &start.scan, head)?;
+        let input = input.get(..len).unwrap_or_default();
+        let persistent = parse::request(input, &line, &start.scan, limits.underscores, head)?;
         self.keep_alive &= persistent;
         self.request.content = head.content;
         self.request.accepts_trailers = head.accepts_trailers;

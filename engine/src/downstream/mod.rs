@@ -285,15 +285,24 @@ impl Downstream {
     // ---- the request ----
 
     /// Begins to receive what comes after this request, so that a client that leaves is noticed at no extra cost.
-    pub(crate) fn watch(&self, cx: &mut Context<'_>) -> Poll<Error> {
-        if self.ended.get() || !self.codec.borrow().request_ended() || self.input.borrow().is_some() {
+    ///
+    /// One that ends its half still wants the response, until sending it fails (RFC 9112 §9.6); unless `end_is_gone`.
+    pub(crate) fn watch(&self, cx: &mut Context<'_>, end_is_gone: bool) -> Poll<Error> {
+        let gone = || Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed));
+        if !self.codec.borrow().request_ended() {
+            return Poll::Pending;
+        }
+        if self.ended.get() {
+            return if end_is_gone { gone() } else { Poll::Pending };
+        }
+        if self.input.borrow().is_some() {
             return Poll::Pending;
         }
         self.io.begin_receive(None, self.wait_for_head());
         match ready!(self.io.poll_arrival(cx)) {
-            // A half-close: the response is still wanted, until sending it fails (RFC 9112 §9.6).
+            Arrival::End if end_is_gone => gone(),
             Arrival::Bytes | Arrival::End | Arrival::Cancelled | Arrival::Nothing => Poll::Pending,
-            Arrival::Failed => Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
+            Arrival::Failed => gone(),
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) async fn serve(exchange: &Rc<Exchange>, serve: Serve) -> Result<()> {
             }
             Poll::Pending => {}
         }
-        match connection.watch(cx) {
+        match connection.watch(cx, false) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }
