@@ -225,6 +225,30 @@ pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::T
     Ok(socket.into())
 }
 
+/// The right to open listening sockets at a port, which one process at a time has: an abstract unix socket (unix(7)),
+/// which belongs to the network namespace as the port does, and goes with the process.
+pub(crate) struct Alone(#[expect(dead_code, reason = "it is held")] Socket);
+
+impl Alone {
+    /// Waits for it a second at most. Without it, all goes on: a stranger who holds the name must not be in the way.
+    pub(crate) fn at(port: u16) -> Option<Self> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        const PAUSES: u32 = 100;
+        let name = SockAddr::unix(format!("\0corelane-listen-{port}")).ok()?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).ok()?;
+        for _ in 0..PAUSES {
+            match socket.bind(&name) {
+                Ok(()) => return Some(Self(socket)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    let _ = crossbeam_channel::after(PAUSE).recv();
+                }
+                Err(_) => break,
+            }
+        }
+        None
+    }
+}
+
 /// Gives free memory back to the system, so that a burst is not held for ever.
 pub(crate) fn release_free_memory() {
     #[cfg(target_env = "gnu")]

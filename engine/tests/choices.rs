@@ -82,11 +82,9 @@ fn h1q_65_a_client_that_has_its_answer_may_end_as_it_likes() {
 #[test]
 fn h1q_65_by_default_the_answer_is_delivered() {
     on_both(|driver| {
-        let (tell, told) = channel::<()>();
-        let told = std::sync::Mutex::new(told);
+        let (tell, told) = crossbeam_channel::bounded::<()>(1);
         let origin = Scripted::start(move |peer| {
             peer.message();
-            let told = told.lock().unwrap();
             told.recv_timeout(PATIENCE).expect("the client has ended its half");
             peer.send(ok("late"));
         });

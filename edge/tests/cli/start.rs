@@ -2,6 +2,7 @@
 
 use crate::process::{
     client::{get, get_unix},
+    clock::{PATIENCE, poll},
     corelane::{BINARY, Corelane, Dir, Ended, run, run_command},
     origin::{CONTENT, Origin},
 };
@@ -87,6 +88,29 @@ fn b_72_a_second_instance_does_not_bind_beside_the_first() {
     let address = first.address.to_string();
     refused(&["--listen", &address, "--to", "127.0.0.1:9"], 1, "taken by another program");
     assert_eq!(get(first.address, "/").content, CONTENT);
+}
+
+#[test]
+fn op_20_of_two_that_start_at_once_one_serves_and_the_other_names_it() {
+    let origin = Origin::start();
+    for _ in 0..10 {
+        let address = {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().to_string()
+        };
+        let to = origin.address.to_string();
+        let arguments = ["proxy", "--listen", &address, "--to", &to, "--lanes", "2", "--access-log", "off"];
+        let mut both = [(); 2].map(|()| Corelane::spawn(&arguments));
+        let lost = poll(PATIENCE, || both.iter_mut().position(|one| one.has_ended().is_some()));
+        let lost = lost.expect("one of them gives up");
+        let [first, second] = &mut both;
+        let (loser, winner) = if lost == 0 { (first, second) } else { (second, first) };
+        assert_eq!(loser.ended().code(), Some(1));
+        let holder = format!("{address} is taken by another program (corelane, pid {})", winner.pid());
+        loser.says(&holder);
+        winner.listens();
+        assert_eq!(get(winner.address, "/").content, CONTENT);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
     door::{PlannedDoor, Serve},
     io::Socket,
     settings::Settings,
+    sys,
 };
 use std::{io, sync::Arc, time::Duration};
 
@@ -80,6 +81,8 @@ pub(crate) fn bind(
 /// A socket for each lane. They share a unix socket, because another could not have its name, and have one each of
 /// TCP, among which the kernel spreads connections.
 fn sockets(address: &Address, lanes: usize) -> io::Result<Vec<Arc<Socket>>> {
+    // Of two that start at once, one would look while the other has not bound yet, and both would bind.
+    let _alone = address.port().filter(|port| *port != 0).and_then(sys::Alone::at);
     let first = Arc::new(listen(address)?);
     let mut sockets = vec![first.clone()];
     while sockets.len() < lanes {

@@ -134,6 +134,10 @@ impl Corelane {
         assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its status, if it has ended.
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("it is our child")
