@@ -118,6 +118,22 @@ impl RequestHead {
         *self = Self { target, fields, ..Self::default() };
     }
 
+    /// Makes an absolute-form target (`http://host/path`) a `Host` and an origin-form one, as it is sent (RFC 9112
+    /// §3.2.1). What is no such target stays as it is, and cannot be sent.
+    pub fn split_target(&mut self) {
+        let Some(rest) = self.target.strip_prefix(b"http://") else { return };
+        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).unwrap_or_default();
+        if authority.is_empty() || authority.contains(&b'@') || path.contains(&b'#') {
+            return;
+        }
+        let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+        let target = [slash, path].concat();
+        if self.fields.try_set("host", authority).is_ok() {
+            self.target = target;
+        }
+    }
+
     /// The target up to the first `?`.
     pub fn path(&self) -> &[u8] {
         match memchr::memchr(b'?', &self.target) {

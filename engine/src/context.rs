@@ -17,7 +17,7 @@ use http::StatusCode;
 use std::{
     cell::{Cell, Ref, RefCell},
     future::poll_fn,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll},
@@ -39,6 +39,9 @@ struct Marks {
     in_vain: Duration,
 }
 
+/// Where a test's requests come from.
+static LOCALHOST: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+
 /// What is called when an exchange ends.
 pub(crate) type Hook = Box<dyn FnOnce(&Record)>;
 
@@ -50,6 +53,8 @@ enum Owner {
     Client(Rc<Downstream>),
     /// The lane's own: no client waits for its end, and nobody reads its record.
     Lane(Lane),
+    /// A test's, which stands for a client.
+    Trial(Lane),
 }
 
 /// One exchange. It outlives the handler: a response's content, and an upload that goes on, belong to it.
@@ -108,6 +113,17 @@ impl Exchange {
         Rc::new(Self::new(Owner::Lane(lane.clone()), lane, settings, Timer::new()))
     }
 
+    /// An exchange that a test has with a handler.
+    pub(crate) fn on_trial(lane: &Lane) -> Rc<Self> {
+        let settings = lane.settings().clone();
+        let exchange = Rc::new(Self::new(Owner::Trial(lane.clone()), lane, settings, Timer::new()));
+        exchange.record(|record| {
+            (record.peer, record.client) = (LOCALHOST.clone(), LOCALHOST.clone());
+            record.request_id.extend_from_slice(&lane.request_id());
+        });
+        exchange
+    }
+
     fn new(owner: Owner, lane: &Lane, settings: Rc<Settings>, timer: Rc<Timer>) -> Self {
         let mut record = lane.take_record();
         record.at = lane.wall();
@@ -143,6 +159,15 @@ impl Exchange {
     pub(crate) fn client(&self) -> Option<&Rc<Downstream>> {
         match &self.owner {
             Owner::Client(connection) => Some(connection),
+            Owner::Nobody | Owner::Lane(_) | Owner::Trial(_) => None,
+        }
+    }
+
+    /// Where its request comes from, if not from here.
+    pub(crate) fn peer(&self) -> Option<&Address> {
+        match &self.owner {
+            Owner::Client(connection) => Some(&connection.peer),
+            Owner::Trial(_) => Some(&LOCALHOST),
             Owner::Nobody | Owner::Lane(_) => None,
         }
     }
@@ -155,7 +180,7 @@ impl Exchange {
     pub(crate) fn lane(&self) -> &Lane {
         match &self.owner {
             Owner::Client(connection) => &connection.lane,
-            Owner::Lane(lane) => lane,
+            Owner::Lane(lane) | Owner::Trial(lane) => lane,
             Owner::Nobody => unreachable!("what lies in the free list is nobody's"),
         }
     }
@@ -213,7 +238,7 @@ impl Exchange {
     /// The client's address, if it has one. An IPv4 client on an IPv6 socket is an IPv4 client.
     pub(crate) fn client_ip(&self) -> Option<IpAddr> {
         let named = self.trusted.get().and_then(|trusted| trusted.client).map(|client| client.ip);
-        named.or_else(|| self.client()?.peer.ip().map(|ip| ip.to_canonical()))
+        named.or_else(|| self.peer()?.ip().map(|ip| ip.to_canonical()))
     }
 
     /// Says whether the client waits for a 100.
@@ -482,7 +507,7 @@ impl Exchange {
                 lane.0.metrics.sub(Metric::RequestsOpen);
                 lane.close_record(record);
             }
-            Owner::Lane(_) | Owner::Nobody => lane.give_record(record),
+            Owner::Lane(_) | Owner::Trial(_) | Owner::Nobody => lane.give_record(record),
         }
     }
 }

@@ -59,7 +59,8 @@ pub enum ErrorKind {
     Busy,
     /// The handler panicked; it is a bug of the handler's.
     Panicked,
-    /// This process or machine has run out of descriptors, ports or memory.
+    /// This process or machine has run out of descriptors, ports or memory, or of room for
+    /// [work](crate::Lane::offload) that waits for a thread.
     Exhausted,
     /// The drain's grace is over.
     Drained,
@@ -72,12 +73,14 @@ pub enum ErrorKind {
     Status(StatusCode),
 }
 
+type Cause = dyn std::error::Error + Send + Sync;
+
 /// An error of an exchange.
 pub struct Error {
     side: Side,
     stage: Stage,
     kind: ErrorKind,
-    source: Option<Box<dyn std::error::Error + 'static>>,
+    source: Option<Box<Cause>>,
     attempts: Vec<Attempt>,
 }
 
@@ -89,6 +92,12 @@ impl Error {
     /// The same, said once more.
     pub(crate) fn again(&self) -> Self {
         Self { attempts: self.attempts.clone(), ..Self::new(self.side, self.stage, self.kind) }
+    }
+
+    /// The same with a cause in words.
+    pub(crate) fn with_source(mut self, source: impl Into<Box<Cause>>) -> Self {
+        self.source = Some(source.into());
+        self
     }
 
     /// The same with what came of each attempt.
@@ -111,7 +120,7 @@ impl Error {
     }
 
     /// A failure of the handler's own: the client gets a 500, the log gets `source`.
-    pub fn internal(source: impl Into<Box<dyn std::error::Error>>) -> Self {
+    pub fn internal(source: impl Into<Box<Cause>>) -> Self {
         Self { source: Some(source.into()), ..Self::status_of(StatusCode::INTERNAL_SERVER_ERROR) }
     }
 
@@ -218,7 +227,7 @@ impl fmt::Display for ErrorKind {
             Self::NoEndpoint => f.write_str("no endpoint left to try"),
             Self::Busy => f.write_str("as many connections as there may be"),
             Self::Panicked => f.write_str("panicked"),
-            Self::Exhausted => f.write_str("no descriptor, port or memory left here"),
+            Self::Exhausted => f.write_str("no descriptor, port, memory or thread left here"),
             Self::Drained => f.write_str("cut off by the end of the drain"),
             Self::TooLarge => f.write_str("more content than may be"),
             Self::NotReplayable => f.write_str("the content cannot be sent again"),
@@ -229,7 +238,7 @@ impl fmt::Display for ErrorKind {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref()
+        self.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A lane: one thread, one event loop, and everything that a request needs, shared with nobody.
 
 use crate::{
+    client::Names,
     context::Exchange,
     door::{Doors, Watch},
     downstream::Downstream,
@@ -101,6 +102,11 @@ pub(crate) struct Inner {
     pub(crate) doors: Doors,
     pub(crate) members: RefCell<Vec<Weak<Members>>>,
     pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
+    /// Peers that were decided for one request, to be found again for another.
+    pub(crate) peers: RefCell<HashMap<Peer, Rc<Members>>>,
+    pub(crate) names: RefCell<Names>,
+    /// Who waits for work to be done elsewhere.
+    pub(crate) offloaded: RefCell<Vec<Waker>>,
     pub(crate) turnstiles: RefCell<HashMap<Arc<str>, Weak<Turnstile>>>,
     /// What has been taken ahead of rate limits.
     pub(crate) leases: RefCell<Vec<Weak<Leases>>>,
@@ -160,6 +166,9 @@ impl Lane {
             doors: Doors::default(),
             members: RefCell::default(),
             pools: RefCell::default(),
+            peers: RefCell::default(),
+            names: RefCell::default(),
+            offloaded: RefCell::default(),
             turnstiles: RefCell::default(),
             leases: RefCell::default(),
             asked: Asked::default(),
@@ -577,6 +586,9 @@ impl Lane {
         while self.wake_all() && self.now() < due {
             io::sleep(Duration::from_millis(1)).await;
         }
+        self.0.peers.take();
+        self.0.names.take();
+        self.0.exchanges.take();
         for (_, pool) in self.0.pools.take() {
             pool.close();
         }
@@ -657,6 +669,7 @@ impl Lane {
             }
         }
         self.0.metrics.set(Metric::ConnectionsIdle, idle);
+        self.forget_peers();
         self.0.pools.borrow_mut().retain(|_, pool| {
             let swept = pool.sweep();
             released += swept.released;

@@ -61,6 +61,7 @@
 
 mod address;
 mod body;
+mod client;
 mod config;
 mod content;
 mod context;
@@ -78,6 +79,7 @@ mod listener;
 mod message;
 mod metrics;
 mod network;
+mod offload;
 mod pace;
 mod process;
 mod rate_limit;
@@ -89,6 +91,7 @@ mod shared;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;
+pub mod test;
 mod timeouts;
 mod tunnel;
 mod unix;
@@ -98,6 +101,7 @@ mod wheel;
 pub use address::{Address, ToAddresses};
 pub use body::{Body, Chunk, Copied, Output, Sender, Tee, Transform};
 pub use bytes::Bytes;
+pub use client::Client;
 /// Policies of one's own, and counting: see [`Cluster::custom`].
 pub use corelane_balancer as balancer;
 pub use corelane_balancer::{Policy, retry::RetryPolicy};

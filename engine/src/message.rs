@@ -56,8 +56,9 @@ fn visible_ascii(bytes: &[u8]) -> &str {
 }
 
 impl Request {
-    /// A request of our own, without content: for [`Upstream::send`](crate::Upstream::send). Nothing is added to it on its
-    /// way but a `Host`, if it has none: the endpoint's address.
+    /// A request of our own, without content: for [`Upstream::send`](crate::Upstream::send), or, with a target such as
+    /// `http://example.com/path`, for [`Client::send`](crate::Client::send). Nothing is added to it on its way but a
+    /// `Host`, if the target does not name one: the endpoint's address.
     ///
     /// ```
     /// # use corelane_engine::{Method, Request, Result, StatusCode, Upstream};
@@ -67,7 +68,9 @@ impl Request {
     /// }
     /// ```
     pub fn new(method: Method, target: impl Into<Vec<u8>>) -> Self {
-        RequestHead { method, target: target.into(), ..RequestHead::new() }.into()
+        let mut request = Self::from(RequestHead { method, target: target.into(), ..RequestHead::new() });
+        request.head.split_target();
+        request
     }
 
     /// The request of a client's that has this head.
@@ -78,6 +81,13 @@ impl Request {
 
     fn of(head: RequestHead, body: Body, standing: Standing) -> Self {
         Self { head, body, standing, forwarded: false, last: None }
+    }
+
+    /// The same as if a client had sent it.
+    pub(crate) fn on_trial(mut self, exchange: &Rc<Exchange>) -> Self {
+        exchange.record(|record| record.of(&self.head));
+        self.standing = Standing::Exchange(exchange.clone());
+        self
     }
 
     fn exchange(&self) -> Option<&Rc<Exchange>> {
@@ -273,7 +283,7 @@ impl Request {
     /// The other end of the connection: the client, or a proxy between it and us; [`Address::Unnamed`] for a request of
     /// our own. Who is meant by the request is [`client_ip`](Self::client_ip).
     pub fn client(&self) -> &Address {
-        self.connection().map_or(&Address::Unnamed, |connection| &connection.peer)
+        self.exchange().and_then(|exchange| exchange.peer()).unwrap_or(&Address::Unnamed)
     }
 
     /// The client's IP address: the peer's, unless that is a [trusted proxy](crate::Settings::trusted_proxies) that

@@ -3,8 +3,9 @@
 use crate::{
     config::Config,
     crowd::Crowd,
+    engine::available_cpus,
     io::clock::Clock,
-    shared::{board::Board, desk::Desk, limit::Limit},
+    shared::{board::Board, desk::Desk, limit::Limit, workers::Workers},
     upstream::Peer,
 };
 use std::{
@@ -28,6 +29,7 @@ pub(crate) struct Process {
     pub(crate) desks: Vec<Desk>,
     boards: Registry<Peer, Board>,
     limits: Registry<Arc<str>, Limit>,
+    pub(crate) workers: Workers,
 }
 
 impl Process {
@@ -41,6 +43,7 @@ impl Process {
             desks,
             boards: Registry::default(),
             limits: Registry::default(),
+            workers: Workers::new(available_cpus().clamp(2, 8)),
         })
     }
 

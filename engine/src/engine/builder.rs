@@ -267,6 +267,11 @@ impl Builder {
         Handle::start(Arc::new(Shared::new(Arc::new(process), control, cores(self.pin, self.lanes))))
     }
 
+    /// What a lane without listeners is made of.
+    pub(super) fn into_config(self) -> (Config, Settings) {
+        (self.config, self.settings)
+    }
+
     /// What a reload cannot change: the number of lanes and the driver.
     pub(crate) fn fixed(&self) -> (usize, Driver) {
         (self.lanes, self.config.driver)

@@ -1,5 +1,6 @@
 //! An engine: how it is built, run, changed and ended.
 
+mod alone;
 mod builder;
 mod error;
 mod handle;

@@ -99,13 +99,17 @@ impl Start {
         let bell = Bell::new(self.desk().mail.ringer()).map_err(StartError::Thread)?;
         let lane = Lane::new(self.id, self.process.clone(), &self.plan.settings, running, bell);
         let prepared = lane.0.doors.prepare(&lane, self.plan);
-        let house = lane.clone();
-        lane.spawn_forever(move || house.clone().keep_house());
-        let obedient = lane.clone();
-        lane.spawn_forever(move || obey(obedient.clone()));
+        attend(&lane);
         lane.carry_out(prepared?);
         Ok(lane)
     }
+}
+
+/// Has a lane keep its house and look at its desk.
+pub(super) fn attend(lane: &Lane) {
+    let (house, obedient) = (lane.clone(), lane.clone());
+    lane.spawn_forever(move || house.clone().keep_house());
+    lane.spawn_forever(move || obey(obedient.clone()));
 }
 
 /// Runs the lane until it is drained. A panic that nothing else caught leaves the loop, which is entered again: the
@@ -151,6 +155,9 @@ async fn obey(lane: Lane) {
         }
         while let Some(letter) = desk.mail.next() {
             lane.open(letter);
+        }
+        if desk.take_results() {
+            lane.wake_offloaded();
         }
         if lane.0.bell.rung().await.is_err() {
             return;

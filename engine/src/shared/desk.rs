@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) heart: Heart,
     /// Its thread, as the system numbers them.
     pub(crate) thread: AtomicI32,
+    /// Work that was done elsewhere has results for this lane.
+    results: AtomicBool,
     /// What the lane runs on.
     pub(crate) driver: ArcSwapOption<Running>,
 }
@@ -41,8 +43,20 @@ impl Desk {
             grace: GraceSlot::default(),
             heart: Heart::default(),
             thread: AtomicI32::new(0),
+            results: AtomicBool::new(false),
             driver: ArcSwapOption::empty(),
         })
+    }
+
+    /// Work is done that the lane waits for.
+    pub(crate) fn has_results(&self) {
+        self.results.store(true, Ordering::Release);
+        self.mail.ring();
+    }
+
+    /// Whether there were results since this was asked last; for the lane.
+    pub(crate) fn take_results(&self) -> bool {
+        self.results.load(Ordering::Relaxed) && self.results.swap(false, Ordering::AcqRel)
     }
 
     /// Puts state, and wakes the lane.

@@ -11,6 +11,7 @@
 //! | [`Limit`](limit::Limit) | such a number with lanes that wait for one |
 //! | [`Rates`](rates::Rates) | rate limits by key: lanes take batches |
 //! | [`Sources`](sources::Sources) | how many connections each source has |
+//! | [`Workers`](workers::Workers) | threads for what would hog a lane |
 //!
 //! `ci/loom` compiles what is lock-free here against loom's atomics, and tries every order of events.
 
@@ -22,6 +23,7 @@ pub(crate) mod mailbox;
 pub(crate) mod rates;
 pub(crate) mod slot;
 pub(crate) mod sources;
+pub(crate) mod workers;
 
 /// The atomics that the types here are made of: a module of its own, so that `ci/loom` can put others in its place.
 pub(crate) mod atomic {

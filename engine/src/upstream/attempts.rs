@@ -320,7 +320,7 @@ impl NextAttempt<'_, '_> {
     /// The origin answered with what is not HTTP, or closed; it took too long; the client went away or sent what it
     /// must not. If [another attempt](Attempts::may_retry) may follow, the request is as it was before.
     pub async fn send(mut self) -> Result<Response> {
-        let is_own = self.attempts.exchange.client().is_none();
+        let is_own = self.attempts.exchange.peer().is_none();
         if is_own && self.attempts.request.head.authority().is_empty() {
             let host = self.endpoint().to_string();
             self.fields_mut().set("host", host);

@@ -1,5 +1,6 @@
 //! A recipe for an upstream: endpoints and how to choose among them.
 
+use super::Peer;
 use crate::{
     address::{Address, ToAddresses},
     sys,
@@ -46,6 +47,18 @@ impl Cluster {
 
     fn equal(policy: Policy, endpoints: impl IntoIterator<Item: AsRef<str>>) -> Self {
         Self::new(policy, endpoints.into_iter().map(|endpoint| (endpoint.as_ref().to_owned(), 1)))
+    }
+
+    /// One peer by itself.
+    pub(crate) fn of_peer(peer: &Peer) -> Self {
+        let name = peer.address().to_string();
+        Self { source: peer.source_address(), ..Self::of_addresses(&name, vec![peer.address().unshared()]) }
+    }
+
+    /// The addresses of one name, one after the other.
+    pub(crate) fn of_addresses(name: &str, addresses: Vec<Address>) -> Self {
+        let weights = vec![1; addresses.len()];
+        Self { addresses, weights, ..Self::new(Policy::RoundRobin, []) }.name(name)
     }
 
     /// One endpoint after the other.

@@ -1,6 +1,6 @@
 //! What a lane has of upstreams.
 
-use super::{Cluster, Peer, Pool, Turnstile};
+use super::{Cluster, Members, Peer, Pool, Turnstile, Upstream};
 use crate::{address::Address, lane::Lane};
 use std::{
     rc::{Rc, Weak},
@@ -8,6 +8,38 @@ use std::{
 };
 
 impl Lane {
+    /// This lane's own way to a peer that was not known beforehand, such as one that was looked up for this request. Peers
+    /// share the lane's pools: the next request for the same one finds the connection that this one leaves.
+    ///
+    /// ```
+    /// # use corelane_engine::{Lane, Peer, Request, Response, Result};
+    /// # use std::{collections::HashMap, net::SocketAddr};
+    /// async fn route(lane: &Lane, tenants: &HashMap<String, SocketAddr>, request: Request) -> Result<Response> {
+    ///     let Some(address) = tenants.get(request.authority()) else {
+    ///         return Ok(Response::new(corelane_engine::StatusCode::MISDIRECTED_REQUEST));
+    ///     };
+    ///     lane.connect_to(Peer::http(*address)).send(request).await
+    /// }
+    /// ```
+    pub fn connect_to(&self, peer: Peer) -> Upstream {
+        if let Some(members) = self.0.peers.borrow().get(&peer) {
+            return Upstream::new(self, members.clone());
+        }
+        let members = Members::new(self, &Cluster::of_peer(&peer));
+        self.0.peers.borrow_mut().insert(peer, members.clone());
+        Upstream::new(self, members)
+    }
+
+    /// A way to a cluster that nobody else asks for, and that metrics do not show.
+    pub(crate) fn unlisted(&self, cluster: &Cluster) -> Upstream {
+        Upstream::new(self, Members::new(self, cluster))
+    }
+
+    /// Forgets peers that nobody has a use for, or a connection to.
+    pub(crate) fn forget_peers(&self) {
+        self.0.peers.borrow_mut().retain(|_, members| Rc::strong_count(members) > 1 || !members.is_at_rest());
+    }
+
     /// The lane's connections to a peer.
     pub(crate) fn pool(&self, peer: &Peer) -> Rc<Pool> {
         if let Some(pool) = self.0.pools.borrow().get(peer) {

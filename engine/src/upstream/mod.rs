@@ -96,10 +96,10 @@ impl Upstream {
 
     fn forward(&self, head: &mut RequestHead, exchange: &Exchange) -> Result<()> {
         // What is our own does not come from anywhere else.
-        let Some(connection) = exchange.client() else { return Ok(()) };
+        let Some(peer) = exchange.peer() else { return Ok(()) };
         let mut forward = |request_id: &[u8]| {
             let hop = forward::Hop {
-                peer: connection.peer.ip(),
+                peer: peer.ip(),
                 scheme: "http",
                 via: &self.lane.0.process.config.via,
                 request_id: str::from_utf8(request_id).unwrap_or_default(),

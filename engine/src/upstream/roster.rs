@@ -208,6 +208,13 @@ impl Members {
         self.0.borrow().cluster == *cluster
     }
 
+    /// Whether nothing is under way to it, and nothing idle.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let roster = self.0.borrow();
+        // A lease holds on to it.
+        Rc::strong_count(&roster) == 1 && roster.endpoints.iter().all(|endpoint| endpoint.pool.idle() == 0)
+    }
+
     /// The cluster of this name has become another: requests from now on go by it.
     pub(crate) fn update(&self, cluster: &Cluster) {
         let before = self.roster();
