@@ -29,7 +29,7 @@ pub(crate) fn check(serving: &Serving) -> Result<(), Failure> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let memory = memory_limit(&groups, Path::new("/sys/fs/cgroup"));
     let lanes = serving.lanes.unwrap_or_else(available_cpus) as u64;
-    enough(descriptors, memory, lanes, serving.connections_max.map(|max| max as u64)).map_err(Failure::Run)
+    enough(descriptors, memory, lanes, serving.connections.max.map(|max| max as u64)).map_err(Failure::Run)
 }
 
 fn enough(descriptors: u64, memory: Option<u64>, lanes: u64, connections: Option<u64>) -> Result<(), String> {

@@ -32,10 +32,17 @@ pub(crate) struct Serving {
     pub(crate) pin: Pin,
     pub(crate) driver: Driver,
     pub(crate) exchanges: Settings,
-    pub(crate) connections_max: Option<usize>,
+    pub(crate) connections: Connections,
     pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,
     pub(crate) names: NamesEvery,
+}
+
+/// Client connections that there may be, of all lanes together; none: as the engine says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Connections {
+    pub(crate) max: Option<usize>,
+    pub(crate) per_source_max: Option<u32>,
 }
 
 /// How often names of endpoints are looked up again; none: never.
@@ -49,7 +56,7 @@ impl Serving {
             pin: Pin::Auto,
             driver: args.driver(),
             exchanges: args.exchanges(),
-            connections_max: None,
+            connections: Connections::default(),
             admin: args.admin.clone(),
             logs: args.logs(format),
             names: args.names(),
@@ -63,7 +70,8 @@ impl Serving {
             .pin(self.pin)
             .driver(self.driver)
             .settings(self.exchanges.clone())
-            .max_connections(self.connections_max)
+            .max_connections(self.connections.max)
+            .max_connections_per_source(self.connections.per_source_max)
     }
 }
 
@@ -81,13 +89,16 @@ impl Fixed {
         let admin: Vec<String> = serving.admin.iter().map(|at| format!("{at:?}")).collect();
         let is_on = serving.logs.access != AccessLogTo::Off;
         let lanes = serving.lanes.map_or("auto".to_owned(), |lanes| lanes.to_string());
-        let connections = serving.connections_max.map_or("none".to_owned(), |max| max.to_string());
+        let connections = |max: Option<String>| max.unwrap_or("none".to_owned());
+        let max = connections(serving.connections.max.map(|max| max.to_string()));
+        let per_source = connections(serving.connections.per_source_max.map(|max| max.to_string()));
         [
             ("lanes", lanes),
             ("pin", format!("{:?}", serving.pin).to_lowercase()),
             ("driver", format!("{:?}", serving.driver).to_lowercase()),
             ("admin.listen", admin.join(", ")),
-            ("limits.connections_max", connections),
+            ("limits.connections_max", max),
+            ("limits.connections_per_source_max", per_source),
             ("log.access", if is_on { "on" } else { "off" }.to_owned()),
         ]
         .into_iter()

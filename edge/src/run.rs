@@ -89,7 +89,7 @@ fn serving(config: &Config) -> Serving {
         pin: config.pin,
         driver: config.driver,
         exchanges: config.terms.engine.clone(),
-        connections_max: config.connections_max,
+        connections: config.connections,
         admin: config.admin.clone(),
         logs: config.logs.clone(),
         names: config.names,

@@ -9,7 +9,7 @@ use crate::{
     address::Listen,
     admin::AdminAt,
     logs::Logs,
-    plan::NamesEvery,
+    plan::{Connections, NamesEvery},
     rates::RateRule,
     router::{Conditions, HostPattern, PathPattern},
     upstream::Upstream,
@@ -22,7 +22,7 @@ pub(crate) struct Config {
     pub(crate) lanes: Option<usize>,
     pub(crate) pin: Pin,
     pub(crate) driver: Driver,
-    pub(crate) connections_max: Option<usize>,
+    pub(crate) connections: Connections,
     /// None: where it usually is.
     pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,

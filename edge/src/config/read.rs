@@ -27,9 +27,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, table: &Table) -> Config {
     let admin = general::admin(reader, &mut top);
     let logs = general::logs(reader, &mut top);
     let names = general::names(reader, &mut top);
-    let (terms, connections_max) = general::settings(reader, &mut top);
+    let (terms, connections) = general::settings(reader, &mut top);
     let mut upstreams = Upstreams::read(reader, &mut top);
     let sites = sites::sites(reader, &mut top, &terms, &mut upstreams);
     reader.finish(top);
-    Config { lanes, pin, driver, connections_max, admin, logs, names, terms, upstreams: upstreams.all, sites }
+    Config { lanes, pin, driver, connections, admin, logs, names, terms, upstreams: upstreams.all, sites }
 }

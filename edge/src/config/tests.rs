@@ -8,6 +8,7 @@ use super::{
     reference, schema,
     source::Files,
 };
+use crate::plan::Connections;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::path::Path;
@@ -93,7 +94,7 @@ fn the_defaults_are_the_engines() {
     settings.content_bytes_max = Some(1 << 30);
     assert_eq!(config.terms.engine, settings);
     assert!(config.terms.retry_on.is_empty());
-    assert_eq!((config.lanes, config.connections_max), (None, None));
+    assert_eq!((config.lanes, config.connections), (None, Connections::default()));
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }
 

@@ -1,12 +1,16 @@
 //! Who is believed, who comes too often, and when another endpoint is asked.
 
 use crate::{
-    process::{corelane::lines_of, origin::Origin},
+    process::{
+        clock::{PATIENCE, poll},
+        corelane::{Dir, lines_of},
+        origin::Origin,
+    },
     served::{Served, is, serve},
 };
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     thread,
 };
 
@@ -51,7 +55,7 @@ fn too_many_requests_are_429_and_say_when_to_come_back() {
 
 #[test]
 fn a_rate_holds_over_lanes_and_is_in_the_log() {
-    let dir = crate::process::corelane::Dir::new("rate-log");
+    let dir = Dir::new("rate-log");
     let log = dir.path("access.log");
     let text = format!(
         "lanes = 4\nlog.access = '{}'\n[[site]]\nlisten = 'LISTEN'\nroute = [{{ respond.body = 'x', rate_limit = {{ rate = '1/h', burst = 5 }} }}]\n",
@@ -134,4 +138,32 @@ fn another_endpoint_is_asked_after_a_status_that_the_route_names() {
     // What may have been carried out is not done twice.
     let posts = statuses(&served, 6, &["POST /again HTTP/1.1", "Host: a", "Content-Length: 0"]);
     assert!(posts.contains(&503) && posts.contains(&599) && posts.contains(&200), "{posts:?}");
+}
+
+#[test]
+fn b_73_res_08_connections_are_capped_in_all_and_by_source() {
+    let served = serve(
+        "caps",
+        None,
+        r#"
+        limits = { connections_max = 8, connections_per_source_max = 3 }
+        site = [{ listen = "LISTEN", route = [{ respond.body = "x" }] }]
+        "#,
+    );
+    let connect = || TcpStream::connect(served.corelane.address).expect("it listens");
+    let is_served = |mut stream: &TcpStream| {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let sent = stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while sent.is_ok() && !answer.ends_with(b"\r\n\r\nx") && stream.read_exact(&mut byte).is_ok() {
+            answer.push(byte[0]);
+        }
+        answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"x")
+    };
+    let held = [connect(), connect(), connect()];
+    assert!(held.iter().all(is_served));
+    assert!(!is_served(&connect()), "one too many from here");
+    assert!(held.iter().all(is_served), "those that are in stay");
+    drop(held);
+    poll(PATIENCE, || is_served(&connect()).then_some(())).expect("there is room again");
 }

@@ -28,6 +28,12 @@ const CONNECTIONS_MAX: Key = key(
     Words("what the limit on descriptors allows, at two for each, less 128"),
     "Client connections of all lanes; those beyond wait in the kernel's queue.",
 );
+const CONNECTIONS_PER_SOURCE_MAX: Key = key(
+    "connections_per_source_max",
+    count(1, 1_048_574),
+    NOTHING,
+    "Of these, those from one address, or from IPv6 addresses with the same first 64 bits; more are closed at once. Trusted proxies are not counted.",
+);
 const REQUEST_LINE: Key = size("request_line_max", 64 << 10, "8k", "Request line; then 414.");
 const METHOD: Key = size("method_max", 256, "32b", "Method; then 400.");
 const REQUEST_HEAD: Key = size("request_head_max", 64 << 10, "32k", "Head of a request; then 431.");
@@ -55,6 +61,7 @@ pub(crate) static LIMITS: Section = Section {
     example: "{ request_head_max = \"32k\" }",
     keys: &[
         CONNECTIONS_MAX,
+        CONNECTIONS_PER_SOURCE_MAX,
         REQUEST_LINE,
         METHOD,
         REQUEST_HEAD,
@@ -67,12 +74,6 @@ pub(crate) static LIMITS: Section = Section {
         CHUNK_EXTENSION_PER_CHUNK,
         INTERIM,
         EMPTY_LINES,
-        key(
-            "connections_per_source_max",
-            Kind::NotBuilt("limit connections in the firewall until then"),
-            NOTHING,
-            "Client connections from one address.",
-        ),
     ],
 };
 

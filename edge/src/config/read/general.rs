@@ -8,7 +8,7 @@ use crate::{
         settings::{self, Terms},
     },
     logs::{self, AccessLogTo, Logs},
-    plan::NamesEvery,
+    plan::{Connections, NamesEvery},
 };
 use corelane_control::log::{Format, Target};
 use corelane_engine::{Driver, Network, Pin, Trail};
@@ -77,26 +77,27 @@ pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {
 }
 
 /// What holds where nobody says anything else, and the most connections, which are nobody else's.
-pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Terms, Option<usize>) {
+pub(super) fn settings(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> (Terms, Connections) {
     let mut all = settings::keys(reader, top, "");
     let trusted: Vec<Located<Network>> = reader.texts(top, "trusted_proxies", str::parse);
     let trail = match reader.choice(top, "client_from") {
         Some("forwarded") => Trail::Forwarded,
         _ => Trail::XForwardedFor,
     };
-    let mut connections_max = None;
+    let mut connections = Connections::default();
     for table in settings::TABLES {
         let mut below = reader.table_or_defaults(top, table);
         all.extend(settings::keys(reader, &mut below, table));
         if table == "limits" {
-            connections_max = reader.count(&mut below, "connections_max").map(number);
+            connections.max = reader.count(&mut below, "connections_max").map(number);
+            connections.per_source_max = reader.count(&mut below, "connections_per_source_max").map(number);
         }
         reader.finish(below);
     }
     let mut terms = settings::within(&Terms::default(), &[&all]);
     terms.engine.trusted_proxies = trusted.into_iter().map(|network| network.value).collect();
     terms.engine.trail = trail;
-    (terms, connections_max)
+    (terms, connections)
 }
 
 /// The table's range is far below any overflow.
