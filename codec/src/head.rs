@@ -196,3 +196,45 @@ impl ResponseHead {
         *self = Self { fields, ..Self::default() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(target: &str) -> (String, String) {
+        let mut head = RequestHead { target: target.into(), ..RequestHead::new() };
+        head.split_target();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(head.authority()), text(&head.target))
+    }
+
+    #[test]
+    fn an_absolute_target_is_split_and_no_other() {
+        for (target, host, path) in [
+            ("http://a", "a", "/"),
+            ("http://a:80/b?c", "a:80", "/b?c"),
+            ("http://[::1]:80?c", "[::1]:80", "/?c"),
+            ("/b", "", "/b"),
+            ("*", "", "*"),
+            ("https://a/b", "", "https://a/b"),
+            ("http:///b", "", "http:///b"),
+            ("http://u@a/b", "", "http://u@a/b"),
+            ("http://a/b#c", "", "http://a/b#c"),
+            ("http://a\r\nx: y/b", "", "http://a\r\nx: y/b"),
+        ] {
+            assert_eq!(split(target), (host.to_owned(), path.to_owned()), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_copy_into_a_used_head_is_the_same() {
+        let mut head = RequestHead { target: b"/x".to_vec(), accepts_trailers: true, ..RequestHead::new() };
+        head.fields.append("a", "b");
+        let mut used = RequestHead { method: Method::PUT, expects_continue: true, ..RequestHead::new() };
+        used.fields.append("longer", "than the other");
+        let room = used.fields.heap_bytes();
+        used.clone_from(&head);
+        assert_eq!((&used, used.fields.heap_bytes()), (&head, room));
+        assert_eq!(head.clone(), head);
+    }
+}

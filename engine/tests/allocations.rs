@@ -4,13 +4,13 @@
 mod support;
 
 use corelane_engine::{
-    Cluster, Driver, Engine, Error, Handler, RateLimit, RateLimiter, Request, Response, Result, Settings,
-    Upstream, balancer::count::Limit,
+    Cluster, Driver, Engine, Error, Handler, Lane, RateLimit, RateLimiter, Request, Response, Result,
+    Settings, Upstream, balancer::count::Limit,
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -152,6 +152,37 @@ fn warm_gets_between_sockets(driver: Driver) {
     engine.join();
 }
 
+/// The peer is decided for each request, and each attempt has a field of its own.
+struct Deciding(Lane, SocketAddr);
+
+impl Handler for Deciding {
+    async fn handle(&self, mut request: Request) -> Result<Response> {
+        let upstream = self.0.connect_to(corelane_engine::Peer::http(self.1));
+        let mut attempts = upstream.attempts(&mut request);
+        let mut attempt = attempts.next().await?;
+        attempt.fields_mut().set("x-try", "first");
+        let response = attempt.send().await?;
+        assert!(!attempts.worth_retrying(&response));
+        Ok(response)
+    }
+}
+
+fn warm_gets_in_the_open_form(driver: Driver) {
+    let origin = Origin::start(ANSWER).address();
+    let builder = Engine::builder().lanes(1).driver(driver);
+    let engine = builder
+        .serve("127.0.0.1:0", move |lane| Ok(Deciding(lane.clone(), origin)))
+        .spawn()
+        .expect("it starts");
+    let mut client = Client::connect(engine.addresses()[0].socket().expect("an IP address"));
+    measure(driver, || {
+        let answer = client.exchange(b"GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n", b"hello");
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+    });
+    engine.stop();
+    engine.join();
+}
+
 /// One test for both drivers, because the count is the process's.
 #[test]
 fn a_warm_get_allocates_nothing() {
@@ -159,4 +190,6 @@ fn a_warm_get_allocates_nothing() {
     warm_gets(Driver::Auto);
     warm_gets_between_sockets(Driver::Epoll);
     warm_gets_between_sockets(Driver::Auto);
+    warm_gets_in_the_open_form(Driver::Epoll);
+    warm_gets_in_the_open_form(Driver::Auto);
 }
