@@ -94,12 +94,10 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
     match poll_fn(|cx| wait.poll(cx, &lease, content, exchange)).await {
         Ok(()) => {
             let waited = exchange.mark_answered(wait.head.status);
-            let upstream = UpstreamInfo {
-                address: lease.address().clone(),
-                reused: lease.reused,
-                connect: if lease.reused { Duration::ZERO } else { exchange.last_attempt().0 },
-                wait: waited,
-            };
+            let connect = if lease.reused { Duration::ZERO } else { exchange.last_attempt().0 };
+            lease.set_latency(connect + waited);
+            let (address, reused) = (lease.address().clone(), lease.reused);
+            let upstream = UpstreamInfo { address, reused, connect, wait: waited };
             // What has been sent whole is left where it is: the answer may be one to try again after.
             let content = match content {
                 Source::Replay(replay) if !wait.upload.over => Some(replay.hand_over()),
@@ -110,6 +108,7 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
         }
         Err(fault) => {
             exchange.mark_failed(fault.error());
+            lease.set_latency(exchange.last_attempt().1);
             lane.give_response(wait.head);
             let attempt = matches!(fault, Fault::Origin(_)).then(|| facts(&lease, fault.error()));
             lease.judge(if attempt.is_some() { Outcome::Failure } else { Outcome::Cancelled });

@@ -119,6 +119,7 @@ impl Roster {
             endpoint,
             reused: false,
             outcome: Cell::new(Outcome::Cancelled),
+            latency: Cell::new(Duration::ZERO),
         };
         let pool = &self.endpoints[endpoint.index()].pool;
         let mut idle = None;
@@ -257,6 +258,8 @@ pub(crate) struct Lease {
     endpoint: EndpointId,
     pub(crate) reused: bool,
     outcome: Cell<Outcome>,
+    /// How long its answer took, from the connect on.
+    latency: Cell<Duration>,
 }
 
 impl Lease {
@@ -280,6 +283,11 @@ impl Lease {
         &self.endpoint().pool
     }
 
+    /// The head of its answer came after so long, or it was given up then.
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.latency.set(latency);
+    }
+
     /// What this attempt says of its endpoint.
     pub(crate) fn judge(&self, outcome: Outcome) {
         if outcome == Outcome::Failure {
@@ -292,7 +300,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let now = self.lane().about_now();
-        self.roster.picker.borrow_mut().done(self.endpoint, self.outcome.get(), Duration::ZERO, now);
+        self.roster.picker.borrow_mut().done(self.endpoint, self.outcome.get(), self.latency.get(), now);
         if let Some(connection) = self.connection.take()
             && connection.may_reuse()
         {
