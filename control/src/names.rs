@@ -4,7 +4,7 @@
 //! domains and whatever else this machine believes hold alike for both, and for `curl` on the same machine. A resolver
 //! of our own would know how long an answer is good for, and would find other answers than everybody else here. What
 //! the system does not offer is a way to end a look-up, so each waits on a thread that nothing else needs, and there
-//! are at most [`THREADS_MAX`] of those.
+//! are at most four of those.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::{

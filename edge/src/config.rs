@@ -81,3 +81,30 @@ pub(crate) fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Invalid> {
     };
     Err(Invalid { list, says })
 }
+
+/// Reads a text as a file by itself, and holds what is said about it to what is promised.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let (mut files, mut errors) = (Files::default(), Errors::default());
+    let (file, is_text) = files.add("fuzz.toml".to_owned(), bytes.to_vec());
+    if is_text.is_err() {
+        return;
+    }
+    let env: Env<'_> = &|name: &str| (name.len() < 4).then(|| name.to_lowercase());
+    let table = tree::parse(file, &files, env, &mut errors);
+    read::read(&mut Reader::new(&files, &mut errors), &table);
+    let (count, list) = errors.list(&files);
+    assert_eq!(count == 0, list.is_empty());
+    for line in list.lines().filter(|line| !line.starts_with("... and ")) {
+        let mut place =
+            line.strip_prefix("fuzz.toml:").unwrap_or_else(|| panic!("no place: {line}")).splitn(3, ':');
+        let is_place = place.next().zip(place.next()).is_some_and(|(line, column)| {
+            [line, column].iter().all(|number| number.parse::<usize>().is_ok_and(|number| number > 0))
+        });
+        assert!(is_place, "no line and column: {line}");
+        assert!(!line.chars().any(char::is_control), "what a terminal would obey: {line}");
+    }
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if let Ok(formatted) = format::format(text) {
+        assert_eq!(format::format(&formatted).as_deref(), Ok(formatted.as_str()), "it stays as it is");
+    }
+}

@@ -98,18 +98,6 @@ fn the_defaults_are_the_engines() {
     assert_eq!(config.sites[0].listen[0].to_string(), ":80");
 }
 
-/// Reads a text; how many errors there are.
-fn errors_of(text: Vec<u8>) -> usize {
-    let (mut files, mut errors) = (Files::default(), Errors::default());
-    let (file, fine) = files.add("x".to_owned(), text);
-    if fine.is_err() {
-        return 1;
-    }
-    let table = super::tree::parse(file, &files, &|_| None, &mut errors);
-    read::read(&mut Reader::new(&files, &mut errors), &table);
-    errors.list(&files).0
-}
-
 /// Values of a text, without their places and their order.
 fn values_of(text: &str) -> String {
     let (mut files, mut errors) = (Files::default(), Errors::default());
@@ -164,10 +152,62 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Values that stand where others belong.
+const VALUES: [&str; 24] = [
+    "0",
+    "-1",
+    "9223372036854775807",
+    "1.5",
+    "nan",
+    "true",
+    "1979-05-27",
+    "\"\"",
+    "\"none\"",
+    "\"auto\"",
+    "\"*\"",
+    "\"/*\"",
+    "\"1s\"",
+    "\"1g\"",
+    "\"99999999999999999999h\"",
+    "\"unix:\"",
+    "\":0\"",
+    "\"${A}\"",
+    "\"${NOBODY_HAS_IT}\"",
+    "[]",
+    "[[]]",
+    "{}",
+    "[{}]",
+    "{ a = 1 }",
+];
+
+/// What somebody may write who has understood something else: other values, keys twice, keys elsewhere.
+fn mistaken() -> impl Strategy<Value = Vec<u8>> {
+    let text = std::fs::read_to_string(example()).unwrap();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let count = lines.len();
+    let change = (0..count, 0..count, 0..4_u8, 0..VALUES.len());
+    proptest::collection::vec(change, 1..6).prop_map(move |changes| {
+        let mut lines = lines.clone();
+        for (at, other, what, value) in changes {
+            match (what, lines[at].split_once(" = ")) {
+                (0 | 1, Some((key, _))) => lines[at] = format!("{key} = {}", VALUES[value]),
+                (2, _) => lines[at] = lines[other].clone(),
+                _ => lines.swap(at, other),
+            }
+        }
+        lines.join("\n").into_bytes()
+    })
+}
+
 proptest! {
     #[test]
     fn op_01_a_damaged_file_is_no_panic(text in damaged()) {
-        errors_of(text);
+        super::fuzz(&text);
+    }
+
+    #[test]
+    fn op_01_a_mistaken_file_is_no_panic_and_every_error_has_a_place(text in mistaken()) {
+        super::fuzz(&text);
     }
 
     #[test]
@@ -179,9 +219,4 @@ proptest! {
             prop_assert_eq!(super::format::format(&formatted).unwrap(), formatted.clone());
         }
     }
-}
-
-#[test]
-fn the_example_is_fine() {
-    assert_eq!(errors_of(std::fs::read(example()).unwrap()), 0);
 }

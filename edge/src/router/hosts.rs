@@ -5,6 +5,9 @@ use std::{collections::HashMap, fmt, str::FromStr};
 /// A host name has at most so many bytes (RFC 1035 §2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
+/// A colon and five digits.
+const PORT_BYTES_MAX: usize = 6;
+
 /// Whom a site is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum HostPattern {
@@ -116,10 +119,17 @@ impl Hosts {
 
 /// Without port and without the dot of the root.
 fn host_of(authority: &[u8]) -> &[u8] {
-    let host = match authority.iter().rposition(|byte| *byte == b':') {
-        // The colons of an address in brackets are its own.
-        Some(at) if !authority[at..].contains(&b']') => &authority[..at],
-        _ => authority,
-    };
+    let mut host = authority;
+    // A port has at most five digits, and the colons of an address in brackets are its own.
+    for at in (authority.len().saturating_sub(PORT_BYTES_MAX)..authority.len()).rev() {
+        match authority[at] {
+            b':' => {
+                host = &authority[..at];
+                break;
+            }
+            b']' => break,
+            _ => {}
+        }
+    }
     host.strip_suffix(b".").unwrap_or(host)
 }

@@ -1,12 +1,13 @@
 //! `corelane run`: serves what a configuration file says.
 
 use crate::{
+    Environment,
     address::Listen,
     admin::Usual,
     auth::Verifier,
     cli::FileArgs,
     config::{
-        Config, Env, Loaded,
+        Config, Loaded,
         data::{Action, Site},
         explain,
     },
@@ -37,17 +38,14 @@ struct Lasting {
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn run(
-    args: &FileArgs,
-    env: &'static (dyn Fn(&str) -> Option<String> + Sync),
-) -> Result<(), Failure> {
+pub(crate) fn run(args: &FileArgs, env: Environment) -> Result<(), Failure> {
     let mut lasting = Lasting::default();
     let plan = plan(files::load(&args.file, env)?, &mut lasting)?;
     let path = args.file.clone();
     serve::run(Command {
         plan,
         again: Some(Box::new(move || self::plan(files::load(&path, env)?, &mut lasting))),
-        usual: Usual::new(env as Env<'_>),
+        usual: Usual::new(env),
         words: Words::File,
         say_more: None,
     })
