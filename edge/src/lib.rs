@@ -3,17 +3,17 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line, as a value |
-//! | [`units`], [`address`], [`balance`], [`rates`], [`logs`] | what its durations, sizes, addresses and choices look like |
-//! | [`words`] | what was written and what may have been meant, for errors |
-//! | [`config`] | the configuration file |
-//! | [`router`], [`auth`], [`gateway`] | from a request to a route, and what the route says |
-//! | [`proxy`], [`demo`], [`serving`], [`files`], [`ask`] | the commands |
-//! | [`plan`], [`upstream`] | what a command serves |
-//! | [`serve`], [`books`], [`live`], [`signals`], [`admin`], [`machine`] | an engine with its logs, its admin server and the process's signals, from start to end |
-//! | [`holder`] | who has a port that is taken |
-//! | [`failure`] | why a command failed, in a sentence, and the exit code |
-//! | [`version`] | what `--version` says |
+//! | `cli` | the command line, as a value |
+//! | `units`, `address`, `balance`, `rates`, `logs` | what its durations, sizes, addresses and choices look like |
+//! | `words` | what was written and what may have been meant, for errors |
+//! | `config` | the configuration file |
+//! | `router`, `auth`, `gateway` | from a request to a route, and what the route says |
+//! | `proxy`, `demo`, `serving`, `files`, `ask` | the commands |
+//! | `plan`, `upstream` | what a command serves |
+//! | `serve`, `books`, `live`, `signals`, `admin`, `machine` | an engine with its logs, its admin server and the process's signals, from start to end |
+//! | `holder` | who has a port that is taken |
+//! | `failure` | why a command failed, in a sentence, and the exit code |
+//! | `version` | what `--version` says |
 
 #![forbid(unsafe_code)]
 

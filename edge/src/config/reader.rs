@@ -29,12 +29,13 @@ pub(crate) struct Note {
     pub(crate) origin: Option<At>,
 }
 
-/// What stands behind a key that is a duration, a size, a number or some, or a flag; `None` for `"none"`.
+/// What stands behind a key that is a duration, a size, a number or some, a choice or a flag; `None` for `"none"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Time(Option<Duration>),
     Number(Option<u64>),
     Numbers(Vec<u64>),
+    Choice(&'static str),
     Flag(bool),
 }
 
@@ -194,6 +195,7 @@ impl<'a> Reader<'a> {
             Kind::Size { .. } => Value::Number(self.size(scope, name)?),
             Kind::Count { .. } => Value::Number(Some(self.count(scope, name)?)),
             Kind::Flag => Value::Flag(self.flag(scope, name)?),
+            Kind::Choice { open: None, .. } => Value::Choice(self.choice(scope, name)?),
             Kind::OneOrCounts { .. } => Value::Numbers(self.counts(scope, name)?),
             _ => return None,
         };

@@ -5,10 +5,10 @@ use super::{
     reader::{Located, Reader, Scope, Value},
     source::At,
 };
-use corelane_engine::Settings;
+use corelane_engine::{Settings, Underscores};
 use std::time::Duration;
 
-use Set::{Flag, Number, NumberOrNone, Numbers, Time, TimeOrNone};
+use Set::{Choice, Flag, Number, NumberOrNone, Numbers, Time, TimeOrNone};
 use Since::{Connection, Route};
 
 /// What an exchange is held to: by the engine, and by us.
@@ -46,6 +46,7 @@ enum Set {
     Number(fn(&mut Terms, u64)),
     NumberOrNone(fn(&mut Terms, Option<u64>)),
     Numbers(fn(&mut Terms, &[u64])),
+    Choice(fn(&mut Terms, &str)),
     Flag(fn(&mut Terms, bool)),
 }
 
@@ -72,6 +73,7 @@ impl Said {
             (Number(set), Value::Number(Some(number))) => set(terms, *number),
             (NumberOrNone(set), Value::Number(number)) => set(terms, *number),
             (Numbers(set), Value::Numbers(numbers)) => set(terms, numbers),
+            (Choice(set), Value::Choice(choice)) => set(terms, choice),
             (Flag(set), Value::Flag(flag)) => set(terms, *flag),
             _ => {}
         }
@@ -134,8 +136,15 @@ const fn setting(table: &'static str, key: &'static str, since: Since, set: Set)
 }
 
 /// Every one of them.
-static ALL: [Setting; 32] = [
+static ALL: [Setting; 34] = [
     setting("", "content_max", Route, NumberOrNone(|t, max| t.engine.content_bytes_max = max)),
+    setting(
+        "",
+        "underscores",
+        Connection,
+        Choice(|t, choice| t.engine.limits.underscores = underscores(choice)),
+    ),
+    setting("", "abort_on_half_close", Route, Flag(|t, aborts| t.engine.abort_on_half_close = aborts)),
     setting("timeouts", "connect", Route, Time(|t, time| t.engine.timeouts.connect = time)),
     setting("timeouts", "client_head", Connection, Time(|t, time| t.engine.timeouts.client_head = time)),
     setting("timeouts", "upstream_head", Route, Time(|t, time| t.engine.timeouts.upstream_head = time)),
@@ -244,6 +253,14 @@ static ALL: [Setting; 32] = [
     setting("retry", "replay_max", Route, Number(|t, max| t.engine.replay_bytes_max = small(max))),
 ];
 
+fn underscores(choice: &str) -> Underscores {
+    match choice {
+        "drop" => Underscores::Drop,
+        "pass" => Underscores::Pass,
+        _ => Underscores::Reject,
+    }
+}
+
 /// The table's range is far below any overflow.
 fn small<T: TryFrom<u64> + Default>(number: u64) -> T {
     T::try_from(number).unwrap_or_default()
@@ -261,6 +278,7 @@ mod tests {
             let value = match setting.set {
                 Time(_) | TimeOrNone(_) => Value::Time(Some(Duration::from_millis(123_456))),
                 Number(_) | NumberOrNone(_) => Value::Number(Some(123_456)),
+                Choice(_) => Value::Choice("pass"),
                 Numbers(_) => Value::Numbers(vec![503]),
                 Flag(_) => Value::Flag(true),
             };

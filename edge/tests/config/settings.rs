@@ -8,7 +8,10 @@ use crate::{
     },
     served::{is, serve},
 };
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+};
 
 /// The most specific level that says something holds: top, site, upstream, route.
 #[test]
@@ -162,4 +165,44 @@ fn b_01_connections_come_from_the_address_that_the_route_says() {
     let accepted = [listener.accept().unwrap(), listener.accept().unwrap()];
     assert!(accepted.iter().any(|(_, peer)| peer.ip().to_string() == "127.0.0.77"), "{accepted:?}");
     assert_eq!(sent.finish().status, 504);
+}
+
+#[test]
+fn h1q_58_underscores_are_an_addresss() {
+    let origin = Origin::start();
+    let text = |underscores: &str| {
+        format!("{underscores}\nsite = [{{ listen = 'LISTEN', route = [{{ to = 'ORIGIN' }}] }}]\n")
+    };
+    let ask = |underscores: &str| {
+        let served = serve("underscores", Some(&origin), &text(underscores));
+        served.ask(&["GET / HTTP/1.1", "Host: a", "X_Real: 1"]).status
+    };
+    assert_eq!(ask(""), 400);
+    assert_eq!(ask("underscores = 'pass'"), 200);
+    assert!(origin.head().contains("X_Real: 1\r\n"));
+    assert_eq!(ask("underscores = 'drop'"), 200);
+    assert!(!origin.head().contains("X_Real"));
+}
+
+#[test]
+fn h1q_65_a_half_close_counts_as_gone_where_the_route_says_so() {
+    let origin = Origin::start();
+    let text = "site = [{ listen = 'LISTEN', route = [{ to = 'ORIGIN' }, { path = '/held/gone', to = 'ORIGIN', abort_on_half_close = true }] }]";
+    let served = serve("half-close", Some(&origin), text);
+    let half_closed = |path: &str| {
+        let mut stream = TcpStream::connect(served.corelane.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it reads");
+        origin.head();
+        stream.shutdown(Shutdown::Write).expect("it is connected");
+        stream
+    };
+    let mut answer = Vec::new();
+    half_closed("/held/gone").read_to_end(&mut answer).expect("it is closed");
+    assert_eq!(String::from_utf8_lossy(&answer), "", "nobody waits for an answer");
+    let mut waits = half_closed("/held/waits");
+    origin.release();
+    origin.release();
+    waits.read_to_end(&mut answer).expect("it is answered");
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
 }

@@ -29,6 +29,8 @@ pub(crate) static TOP: Section = Section {
             "The event loop: io_uring where the kernel grants it, or one of the two.",
         ),
         limits::CONTENT_MAX,
+        limits::UNDERSCORES,
+        limits::ABORT_ON_HALF_CLOSE,
         key(
             "include",
             Kind::OneOrTexts(form("a path or a pattern, beside this file", "conf.d/*.toml")),

@@ -3,7 +3,7 @@
 
 use super::{
     Default::{Is, Words},
-    Key, Kind, NOTHING, Section, around, count, key,
+    Key, Kind, NOTHING, Section, around, choice, count, key,
 };
 
 const fn size(name: &'static str, max: u64, default: &'static str, help: &'static str) -> Key {
@@ -20,6 +20,21 @@ pub(super) const CONTENT_MAX: Key = key(
     Kind::Size { min: 0, max: 1 << 50, none: true },
     Is("1g"),
     "The most content that a request may have; more is answered with 413.",
+);
+
+/// At the top level and at a site.
+pub(super) const UNDERSCORES: Key = key(
+    "underscores",
+    choice(&["reject", "drop", "pass"]),
+    Is("reject"),
+    "What becomes of fields with an underscore in their name, which some origins take for a hyphen: the request is refused with 400, or they are left out, or passed on.",
+);
+/// At the top level, at a site, at a route.
+pub(super) const ABORT_ON_HALF_CLOSE: Key = key(
+    "abort_on_half_close",
+    Kind::Flag,
+    Is("false"),
+    "Whether a client that has ended its half of the connection counts as gone; else it gets its answer.",
 );
 
 const CONNECTIONS_MAX: Key = key(

@@ -69,6 +69,7 @@ pub(crate) static ROUTE: Section = Section {
         key("limits", Kind::Table(&limits::OF_RESPONSES), NOTHING, "How large its responses' heads may be."),
         key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
         around(limits::CONTENT_MAX),
+        around(limits::ABORT_ON_HALF_CLOSE),
         key("check", Kind::NotBuilt(NO_CHECK), NOTHING, "Health checks."),
         key("rate_limit", Kind::Table(&site::RATE_LIMIT), Words("the site's"), "How many requests per time."),
         key("cache", Kind::NotBuilt("responses are not stored until then"), NOTHING, "Stored responses."),

@@ -42,6 +42,8 @@ pub(crate) static SITE: Section = Section {
         key("limits", Kind::Table(&limits::OF_SITE), NOTHING, "How large its messages may be."),
         key("retry", Kind::Table(&retry::AROUND), NOTHING, "When an attempt is followed by another."),
         around(limits::CONTENT_MAX),
+        around(limits::UNDERSCORES),
+        around(limits::ABORT_ON_HALF_CLOSE),
         key(
             "tls",
             Kind::NotBuilt("put a TLS terminator in front of it until then"),
