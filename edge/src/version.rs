@@ -2,7 +2,7 @@
 
 use crate::cli::Cli;
 use clap::Parser;
-use corelane_engine::{Driver, Limits, RING_FLAGS, Running};
+use corelane_engine::{Driver, Limits, RING_FLAGS, Running, available_cpus};
 use std::fmt::{Debug, Write};
 
 /// The version.
@@ -23,14 +23,25 @@ pub(crate) fn long() -> String {
         Err(error) => format!("none ({error})"),
     };
     let serving = defaults();
+    let lanes =
+        serving.lanes.map_or_else(|| format!("auto ({} here)", available_cpus()), |lanes| lanes.to_string());
+    let names = serving.names().map_or_else(|| "never".to_owned(), |every| format!("every {every:?}"));
     let mut text = short();
-    write!(text, "driver: {driver}\nring flags: {RING_FLAGS}\n\nlimits\n")
-        .expect("a string takes everything");
+    write!(
+        text,
+        "driver: {driver}\nring flags: {RING_FLAGS}\nlanes: {lanes}\nnames are looked up again: {names}\n\nlimits\n"
+    )
+    .expect("a string takes everything");
     list(&mut text, &Limits::default());
     let content = serving.content_max;
     writeln!(text, "  {:<32} {content}", "content_bytes_max").expect("a string takes everything");
     text.push_str("\ntimeouts\n");
-    list(&mut text, &serving.timeouts());
+    let exchanges = serving.exchanges();
+    list(&mut text, &exchanges.timeouts);
+    text.push_str("\nretries\n");
+    list(&mut text, &exchanges.retry);
+    writeln!(text, "  {:<32} {}", "replay_bytes_max", exchanges.replay_bytes_max)
+        .expect("a string takes everything");
     text
 }
 

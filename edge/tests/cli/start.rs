@@ -174,6 +174,8 @@ fn b_76_the_version_says_all_that_a_report_needs() {
     for words in [
         "driver: ",
         "SINGLE_ISSUER|DEFER_TASKRUN",
+        "lanes: auto (",
+        "attempts_max",
         "request_head_bytes_max",
         "content_bytes_max",
         "drain_grace",
@@ -257,4 +259,102 @@ fn the_demo_serves_and_says_what_to_try() {
     demo.prints("\"GET /a?b HTTP/1.1\" 200 ");
     demo.signal("INT");
     assert_eq!(demo.ended().code(), Some(0));
+}
+
+/// Whether a program can be started in this way here, which takes rights that not everybody has.
+fn can(command: &[&str]) -> bool {
+    let status = Command::new(command[0])
+        .args(&command[1..])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    let can = status.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("skipped: {} cannot be run here", command.join(" "));
+    }
+    can
+}
+
+#[test]
+fn b_75_it_works_as_the_first_process_of_a_container() {
+    const FIRST: [&str; 5] = ["unshare", "--user", "--map-root-user", "--pid", "--fork"];
+    if !can(&[&FIRST[..], &["true"]].concat()) {
+        return;
+    }
+    let origin = Origin::start();
+    let to = origin.address.to_string();
+    // The signals go to a shell's child, so that the first process itself gets them by its number within.
+    let script =
+        format!("exec {BINARY} proxy --listen 127.0.0.1:0 --to {to} --access-log off --admin unix:$0",);
+    let dir = Dir::new("first");
+    let socket = dir.path("admin.sock");
+    let mut corelane = Corelane::spawn_command(
+        Command::new(FIRST[0]).args(&FIRST[1..]).args(["sh", "-c", &script]).arg(&socket),
+    );
+    corelane.listens();
+    assert_eq!(get(corelane.address, "/").status, 200);
+    let ended = run(&["drain", "--admin", &format!("unix:{}", socket.display())]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(corelane.ended().code(), Some(0));
+}
+
+#[test]
+fn b_75_a_service_user_needs_nothing() {
+    const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    if !can(&[&NOBODY[..], &[BINARY, "-V"]].concat()) {
+        return;
+    }
+    let origin = Origin::start();
+    let to = origin.address.to_string();
+    let mut corelane = Corelane::spawn_command(Command::new(NOBODY[0]).args(&NOBODY[1..]).args([
+        BINARY,
+        "proxy",
+        "--listen",
+        "127.0.0.1:0",
+        "--to",
+        &to,
+        "--access-log",
+        "off",
+    ]));
+    corelane.listens();
+    corelane.says("going without an admin socket");
+    assert_eq!(get(corelane.address, "/").status, 200);
+    corelane.signal("USR2");
+    corelane.says("USR2: a running program cannot be upgraded yet");
+    corelane.signal("TERM");
+    assert_eq!(corelane.ended().code(), Some(0));
+}
+
+#[test]
+fn b_75_a_service_user_may_be_given_the_low_ports() {
+    const SERVICE: [&str; 6] = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps=+net_bind_service",
+        "--ambient-caps=+net_bind_service",
+    ];
+    if !can(&[&SERVICE[..], &[BINARY, "-V"]].concat()) {
+        return;
+    }
+    // Which of the low ports are free nobody can say beforehand.
+    let start = |port: u16| {
+        let listen = format!("127.0.0.1:{port}");
+        let mut corelane = Corelane::spawn_command(Command::new(SERVICE[0]).args(&SERVICE[1..]).args([
+            BINARY,
+            "proxy",
+            "--listen",
+            &listen,
+            "--to",
+            "127.0.0.1:9",
+            "--access-log",
+            "off",
+        ]));
+        let listens = || corelane.said().contains("listening on").then_some(());
+        poll(PATIENCE, listens).map(|()| corelane)
+    };
+    let mut corelane = [81, 82, 83].into_iter().find_map(start).expect("one of them is free");
+    corelane.signal("TERM");
+    assert_eq!(corelane.ended().code(), Some(0));
 }

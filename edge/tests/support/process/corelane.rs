@@ -91,9 +91,12 @@ impl Corelane {
 
     /// The same with a directory for its admin socket.
     pub(crate) fn spawn_in(runtime_directory: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(arguments)
-            .env("RUNTIME_DIRECTORY", runtime_directory)
+        Self::spawn_command(Command::new(BINARY).args(arguments).env("RUNTIME_DIRECTORY", runtime_directory))
+    }
+
+    /// Any command that becomes a corelane.
+    pub(crate) fn spawn_command(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
