@@ -5,12 +5,17 @@ const QUOTED_CHARS_MAX: usize = 60;
 
 /// Somebody's text in an error: short, and without what a terminal would obey.
 pub(crate) fn quote(text: &str) -> String {
-    let harmless = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut quoted: String = text.chars().take(QUOTED_CHARS_MAX).map(harmless).collect();
+    let short: String = text.chars().take(QUOTED_CHARS_MAX).collect();
+    let mut quoted = harmless(&short);
     if text.chars().nth(QUOTED_CHARS_MAX).is_some() {
         quoted.push_str("...");
     }
     format!("`{quoted}`")
+}
+
+/// Without what a terminal would obey.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// `1 site`, `2 sites`.

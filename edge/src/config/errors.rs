@@ -1,6 +1,7 @@
 //! Everything that is wrong, said at once.
 
 use super::source::{At, Files};
+use crate::words::harmless;
 use std::fmt::Write;
 
 /// So many errors are listed; a file with more is not a configuration.
@@ -28,17 +29,22 @@ enum Kind {
 
 impl Errors {
     pub(crate) fn add(&mut self, at: At, says: impl Into<String>) {
-        self.0.push(Finding { at, says: says.into(), kind: Kind::Wrong });
+        self.push(at, says.into(), Kind::Wrong);
+    }
+
+    /// Whatever of the file is repeated in it: a terminal obeys none of it.
+    fn push(&mut self, at: At, says: String, kind: Kind) {
+        self.0.push(Finding { at, says: harmless(&says), kind });
     }
 
     /// Something cannot be read.
     pub(crate) fn add_unreadable(&mut self, at: At, says: impl Into<String>) {
-        self.0.push(Finding { at, says: says.into(), kind: Kind::Unreadable });
+        self.push(at, says.into(), Kind::Unreadable);
     }
 
     /// Something is not there.
     pub(crate) fn add_missing(&mut self, at: At, says: impl Into<String>) {
-        self.0.push(Finding { at, says: says.into(), kind: Kind::Missing });
+        self.push(at, says.into(), Kind::Missing);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -108,7 +108,7 @@ fn limits_of_heads_are_an_addresss() {
 }
 
 #[test]
-fn b_50_what_belongs_together_goes_to_one_endpoint() {
+fn what_belongs_together_goes_to_one_endpoint() {
     let origins = [Origin::start(), Origin::start(), Origin::start()];
     let to: Vec<String> = origins.iter().map(|origin| format!("\"{}\"", origin.address)).collect();
     let text = format!(
