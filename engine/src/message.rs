@@ -310,6 +310,29 @@ impl Request {
         self.connection().map_or(&Address::Unnamed, |connection| &connection.door.local)
     }
 
+    /// What handlers keep of the client's connection from one request to the next: made when it is asked for first, one
+    /// for each type, and gone with the connection. A request of our own has a new one each time.
+    ///
+    /// ```
+    /// # use corelane_engine::{Handler, Request, Response, Result, StatusCode};
+    /// # use std::cell::Cell;
+    /// #[derive(Default)]
+    /// struct Requests(Cell<u64>);
+    ///
+    /// struct Counting;
+    ///
+    /// impl Handler for Counting {
+    ///     async fn handle(&self, request: Request) -> Result<Response> {
+    ///         let requests = request.connection_state::<Requests>();
+    ///         requests.0.set(requests.0.get() + 1);
+    ///         Ok(Response::text(StatusCode::OK, format!("number {} on this connection", requests.0.get())))
+    ///     }
+    /// }
+    /// ```
+    pub fn connection_state<T: Default + 'static>(&self) -> Rc<T> {
+        self.connection().map_or_else(Rc::default, |connection| connection.state())
+    }
+
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else
     /// 128 random bits in hexadecimal.
     pub fn id(&self) -> String {

@@ -7,10 +7,11 @@ use corelane_engine::{
     Tunnel, Upgrade,
 };
 use std::{
+    cell::{Cell, RefCell},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, channel},
+        mpsc::{self, Receiver, channel},
     },
     time::Duration,
 };
@@ -370,6 +371,40 @@ fn nobody_is_informed_of_what_is_over() {
         client.send("GET /103 HTTP/1.1\r\nHost: a\r\n\r\n");
         assert!(client.head().starts_with("HTTP/1.1 103 "));
         assert_eq!(client.message().status(), 200);
+    });
+}
+
+// ---- what is kept of a connection ----
+
+#[test]
+fn handlers_keep_what_they_like_of_a_connection_until_it_is_over() {
+    #[derive(Default)]
+    struct Kept(Cell<u32>, RefCell<Option<mpsc::Sender<u32>>>);
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            if let Some(says) = self.1.take() {
+                says.send(self.0.get()).expect("the test listens");
+            }
+        }
+    }
+    on_both(|driver| {
+        let (says, said) = channel();
+        let rig = Rig::serve(driver, move |_| {
+            let says = says.clone();
+            Ok(Fun(async move |request: Request| {
+                assert_eq!(*request.connection_state::<String>(), "", "another type is another thing");
+                let kept = request.connection_state::<Kept>();
+                kept.0.set(kept.0.get() + 1);
+                *kept.1.borrow_mut() = Some(says.clone());
+                Ok(Response::text(StatusCode::OK, kept.0.get().to_string()))
+            }))
+        });
+        let (mut one, mut two) = (Peer::connect(rig.address()), Peer::connect(rig.address()));
+        assert_eq!(["1", "2", "3"].map(|count| one.get("/").text() == count), [true; 3]);
+        assert_eq!(two.get("/").text(), "1");
+        drop(one);
+        assert_eq!(said.recv_timeout(PATIENCE), Ok(3));
+        assert_eq!(two.get("/").text(), "2");
     });
 }
 

@@ -15,6 +15,7 @@ use crate::{
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
 use http::StatusCode;
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     future::Future,
     net::Shutdown,
@@ -69,6 +70,8 @@ pub(crate) struct Downstream {
     content_bytes: Cell<u64>,
     content_bytes_max: Cell<Option<u64>>,
     version: Cell<Version>,
+    /// What handlers keep of it, one of each type.
+    state: RefCell<Vec<Rc<dyn Any>>>,
 }
 
 /// A head, or why there will be none.
@@ -110,6 +113,18 @@ impl Downstream {
             content_bytes: Cell::new(0),
             content_bytes_max: Cell::new(None),
             version: Cell::new(Version::Http11),
+            state: RefCell::default(),
+        })
+    }
+
+    /// What handlers keep of it of this type.
+    pub(crate) fn state<T: Default + 'static>(&self) -> Rc<T> {
+        let mut all = self.state.borrow_mut();
+        let known = all.iter().find_map(|known| known.clone().downcast().ok());
+        known.unwrap_or_else(|| {
+            let made = Rc::<T>::default();
+            all.push(made.clone());
+            made
         })
     }
 
