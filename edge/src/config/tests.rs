@@ -1,5 +1,7 @@
 //! The table, the reader, the schema and `explain` say the same.
 
+mod agreement;
+
 use super::{
     errors::Errors,
     keys::{Kind, sections},

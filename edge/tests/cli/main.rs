@@ -2,6 +2,7 @@
 
 mod admin;
 mod logs;
+mod names;
 #[path = "../support/process/mod.rs"]
 #[allow(dead_code, reason = "the tests of the configuration use more of it")]
 mod process;

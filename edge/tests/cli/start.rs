@@ -3,7 +3,7 @@
 use crate::process::{
     client::{get, get_unix},
     clock::{PATIENCE, poll},
-    corelane::{BINARY, Corelane, Dir, Ended, run, run_command},
+    corelane::{BINARY, Corelane, Dir, Ended, can, run, run_command},
     origin::{CONTENT, Origin},
 };
 use std::{net::TcpListener, os::unix::net::UnixListener, process::Command};
@@ -259,20 +259,6 @@ fn the_demo_serves_and_says_what_to_try() {
     demo.prints("\"GET /a?b HTTP/1.1\" 200 ");
     demo.signal("INT");
     assert_eq!(demo.ended().code(), Some(0));
-}
-
-/// Whether a program can be started in this way here, which takes rights that not everybody has.
-fn can(command: &[&str]) -> bool {
-    let status = Command::new(command[0])
-        .args(&command[1..])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status();
-    let can = status.is_ok_and(|status| status.success());
-    if !can {
-        eprintln!("skipped: {} cannot be run here", command.join(" "));
-    }
-    can
 }
 
 #[test]

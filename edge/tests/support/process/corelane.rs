@@ -23,6 +23,17 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// Whether a program can be started in this way here, which takes rights that not everybody has.
+pub(crate) fn can(command: &[&str]) -> bool {
+    let status =
+        Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let can = status.is_ok_and(|status| status.success());
+    if !can {
+        eprintln!("skipped: {} cannot be run here", command.join(" "));
+    }
+    can
+}
+
 /// Runs a command that is expected to end by itself.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     run_command(Command::new(BINARY).env("RUNTIME_DIRECTORY", NOWHERE).args(arguments))
