@@ -14,7 +14,7 @@ use crate::{
     settings::Settings,
     sink::{Event, Sink},
     upstream::{Asked, Cluster, Members, Peer, Pool, Turnstile, Upstream},
-    wheel::{TICK, Tick, Wheel},
+    wheel::{TICK, Tick, Timer, Wheel},
 };
 use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
@@ -45,6 +45,8 @@ const PIECES_PER_TURN: u32 = 16;
 const CUT: Duration = Duration::from_secs(1);
 /// Free heads, records and exchanges that a lane keeps.
 const KEPT_MAX: usize = 1024;
+/// Free timers that a lane keeps: as many connections may end within the time for a head and leave no more than these.
+const TIMERS_KEPT_MAX: usize = 16_384;
 /// Free buffers that a lane keeps although it has been idle: 256 KiB.
 const BUFFERS_KEPT_IDLE: usize = 8;
 
@@ -117,6 +119,9 @@ pub(crate) struct Inner {
     #[expect(clippy::vec_box, reason = "the box is what is used again")]
     records: RefCell<Vec<Box<Record>>>,
     exchanges: RefCell<Vec<Rc<Exchange>>>,
+    /// Of connections that have ended. The wheel still holds on to most of them, for a deadline that matters no more:
+    /// used again, they need no other entry.
+    timers: RefCell<Vec<Rc<Timer>>>,
     sink: RefCell<Option<Box<dyn Sink>>>,
     unflushed: Cell<bool>,
     date: RefCell<(u64, String)>,
@@ -176,6 +181,7 @@ impl Lane {
             responses: RefCell::default(),
             records: RefCell::default(),
             exchanges: RefCell::default(),
+            timers: RefCell::default(),
             sink: RefCell::new(sink),
             unflushed: Cell::new(false),
             date: RefCell::default(),
@@ -374,6 +380,7 @@ impl Lane {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
+        self.0.metrics.set(Metric::Deadlines, self.0.wheel.enrolled() as u64);
         self.0.metrics.set(Metric::BuffersKept, self.0.buffers.kept() as u64);
         self.0.metrics.snapshot(self.0.id, &self.0.driver)
     }
@@ -416,6 +423,18 @@ impl Lane {
         let mut kept = self.0.exchanges.borrow_mut();
         if kept.len() < KEPT_MAX {
             kept.push(exchange);
+        }
+    }
+
+    pub(crate) fn take_timer(&self) -> Rc<Timer> {
+        self.0.timers.borrow_mut().pop().unwrap_or_else(Timer::new)
+    }
+
+    pub(crate) fn give_timer(&self, timer: Rc<Timer>) {
+        let mut kept = self.0.timers.borrow_mut();
+        if kept.len() < TIMERS_KEPT_MAX {
+            timer.forget();
+            kept.push(timer);
         }
     }
 

@@ -75,6 +75,7 @@ metrics! {
     TunnelsOpen gauge "tunnels_open" "Tunnels open.";
     Panics counter "panics_total" "Exchanges whose handler panicked.";
     EnginePanics counter "engine_panics_total" "Panics outside an exchange, after which the lane went on.";
+    Deadlines gauge "deadlines" "Deadlines that the lane keeps, those that no longer matter among them.";
     BuffersKept gauge "buffers_kept" "Free buffers that the lane holds.";
 }
 

@@ -38,6 +38,12 @@ impl Timer {
         self.due.set(NEVER);
     }
 
+    /// Forgets the deadline, and whom to wake.
+    pub(crate) fn forget(&self) {
+        self.clear();
+        self.waker.take();
+    }
+
     /// Wakes whoever waits, before the deadline.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
@@ -114,6 +120,11 @@ impl Wheel {
             }
         }
         false
+    }
+
+    /// How many entries there are.
+    pub(crate) fn enrolled(&self) -> usize {
+        self.enrolled.get()
     }
 
     fn enrol(&self, timer: &Rc<Timer>, due: u64) {

@@ -26,6 +26,19 @@ use support::{
     rig::{Fun, Rig, on_both},
 };
 
+#[test]
+fn deadlines_of_clients_that_have_left_are_used_again() {
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |_| Ok(Fun(async |_: Request| text("fine"))));
+        for _ in 0..300 {
+            assert_eq!(Peer::connect(rig.address()).get("/").status(), 200);
+        }
+        until("all have left", || rig.value(Metric::ConnectionsOpen) == 0);
+        let left = rig.value(Metric::Deadlines);
+        assert!(left < 30, "{left} for nobody");
+    });
+}
+
 fn text(words: impl Into<String>) -> Result<Response> {
     Ok(Response::text(StatusCode::OK, words))
 }

@@ -74,6 +74,12 @@ pub(crate) struct Downstream {
     state: RefCell<Vec<Rc<dyn Any>>>,
 }
 
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        self.lane.give_timer(self.timer.clone());
+    }
+}
+
 /// A head, or why there will be none.
 pub(crate) enum Next {
     /// A request.
@@ -97,7 +103,7 @@ impl Downstream {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
             lane: lane.clone(),
             peer,
-            timer: Timer::new(),
+            timer: lane.take_timer(),
             place: Cell::new(usize::MAX),
             counted,
             codec: RefCell::new(codec),
