@@ -105,12 +105,26 @@ impl Client {
             return Ok(self.lane.connect_to(Peer::http(address)));
         }
         let now = self.lane.now();
-        if let Some(known) = self.lane.0.names.borrow().get(&with_port).filter(|known| now < known.until) {
-            return Ok(known.upstream.clone());
+        if let Some(known) = self.lane.0.names.borrow_mut().get_mut(&with_port) {
+            let upstream = known.upstream.clone();
+            if now >= known.until {
+                // One looks again, and the old addresses do until it has found others.
+                known.until = now + KNOWN;
+                let client = self.clone();
+                let host = host.to_owned();
+                self.lane.spawn(async move { drop(client.look_up(&host, with_port).await) });
+            }
+            return Ok(upstream);
         }
         if host.is_empty() {
             return Err(Error::internal("the request names no host: its target is to be http://HOST/PATH"));
         }
+        self.look_up(host, with_port).await
+    }
+
+    /// Finds the addresses of a host and remembers them; what is known of it stays if there are none.
+    async fn look_up(&self, host: &str, with_port: String) -> Result<Upstream> {
+        let now = self.lane.now();
         let name = with_port.clone();
         let found =
             self.lane.offload(move || name.to_socket_addrs().map(Iterator::collect::<Vec<_>>)).await?;

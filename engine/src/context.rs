@@ -94,6 +94,7 @@ impl Exchange {
         connection.set_content_bytes_max(settings.content_bytes_max);
         let mut free = lane.take_exchange();
         let timer = free.as_ref().map_or_else(Timer::new, |free| free.timer.clone());
+        timer.forget();
         let opened = Self::new(Owner::Client(connection.clone()), lane, settings, timer);
         opened.record(|record| {
             record.peer = connection.peer.clone();

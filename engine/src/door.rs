@@ -216,6 +216,7 @@ pub(crate) struct Doors(RefCell<Vec<Rc<Opened>>>);
 impl Doors {
     /// Makes the handlers of a plan, and changes nothing.
     pub(crate) fn prepare(&self, lane: &Lane, plan: Arc<Plan>) -> Result<Prepared, StartError> {
+        lane.0.plan.set(plan.number);
         let make = |planned: &PlannedDoor| {
             let before = self.on(&planned.socket);
             // A factory that panics, such as over a name that cannot be found, says why.

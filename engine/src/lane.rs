@@ -102,6 +102,8 @@ pub(crate) struct Inner {
     cut: Cell<bool>,
     connections: RefCell<Vec<Rc<Downstream>>>,
     pub(crate) doors: Doors,
+    /// The latest plan whose handlers have been made.
+    pub(crate) plan: Cell<u64>,
     pub(crate) members: RefCell<Vec<Weak<Members>>>,
     pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
     /// Peers that were decided for one request, to be found again for another.
@@ -169,6 +171,7 @@ impl Lane {
             drain: Cell::new(Drain::No),
             connections: RefCell::default(),
             doors: Doors::default(),
+            plan: Cell::new(0),
             members: RefCell::default(),
             pools: RefCell::default(),
             peers: RefCell::default(),
@@ -220,6 +223,7 @@ impl Lane {
         let mut all = self.0.members.borrow_mut();
         all.retain(|members| members.strong_count() > 0);
         if let Some(members) = all.iter().filter_map(Weak::upgrade).find(|members| members.is_of(cluster)) {
+            members.ask(self.0.plan.get());
             return Upstream::new(self, members);
         }
         drop(all);
@@ -374,9 +378,7 @@ impl Lane {
     }
 
     pub(crate) fn event(&self, event: &Event) {
-        if let Some(hook) = &self.0.process.config.event {
-            hook(event);
-        }
+        self.0.process.event(event);
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,7 +1,10 @@
 //! What one thread asks of a lane. A letter is work, and may be refused when too much of it waits; state that must not
 //! be lost crosses by slots.
 
-use crate::{address::Address, engine::StartError, io::Socket, metrics::Snapshot, upstream::Peer};
+use crate::{
+    address::Address, engine::StartError, io::Socket, metrics::Snapshot, shared::limit::Moving,
+    upstream::Peer,
+};
 use crossbeam_channel::Sender;
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -38,6 +41,8 @@ pub(crate) enum Letter {
 pub(crate) struct Lent {
     pub(crate) peer: Peer,
     pub(crate) socket: OwnedFd,
+    /// What it takes of its cluster's maximum.
+    pub(crate) place: Option<Moving>,
 }
 
 /// What a lane says of a plan: first whether it is ready for it, and then that it has carried it out.

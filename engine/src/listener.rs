@@ -37,7 +37,7 @@ pub(crate) async fn accept<F, S>(
 {
     let entrance = Entrance { lane: lane.clone(), listener, door, seats };
     let (mut said, mut full) = (false, false);
-    while lane.serving(&watch, entrance.listener.ready()).await {
+    while lane.serving(&watch, entrance.is_wanted()).await {
         let mut accepted = 0;
         while accepted < BURST_MAX {
             let came = entrance.let_in();
@@ -111,6 +111,15 @@ where
     F: Future<Output = After> + 'static,
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
 {
+    /// Waits until somebody wants in.
+    async fn is_wanted(&self) -> std::io::Result<()> {
+        if self.listener.ready().await.is_err() {
+            // Looking, after a pause, says what is wrong.
+            pause().await?;
+        }
+        Ok(())
+    }
+
     /// Lets the next one in, if there is one and there is room.
     fn let_in(&self) -> Came {
         if self.lane.0.process.crowd.all.try_take(self.lane.id()) { self.take() } else { Came::Full }

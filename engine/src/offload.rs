@@ -53,7 +53,10 @@ impl Lane {
             Ok(result) => Poll::Ready(result),
             Err(TryRecvError::Disconnected) => Poll::Ready(Err("its thread has ended".to_owned())),
             Err(TryRecvError::Empty) => {
-                self.0.offloaded.borrow_mut().push(cx.waker().clone());
+                let mut offloaded = self.0.offloaded.borrow_mut();
+                if !offloaded.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    offloaded.push(cx.waker().clone());
+                }
                 Poll::Pending
             }
         });

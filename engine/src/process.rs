@@ -6,11 +6,13 @@ use crate::{
     engine::available_cpus,
     io::clock::Clock,
     shared::{board::Board, desk::Desk, limit::Limit, workers::Workers},
+    sink::Event,
     upstream::Peer,
 };
 use std::{
     collections::HashMap,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, Weak},
 };
 
@@ -51,17 +53,21 @@ impl Process {
         self.desks.len()
     }
 
+    /// Tells whoever runs the engine. What goes wrong there is none of a lane's business.
+    pub(crate) fn event(&self, event: &Event) {
+        if let Some(hook) = &self.config.event {
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(event)));
+        }
+    }
+
     /// Where lanes show what they have of this peer.
     pub(crate) fn board(&self, peer: &Peer) -> Arc<Board> {
         find_or_make(&self.boards, peer, || Board::new(self.lanes()))
     }
 
-    /// The connection maximum of the cluster with this name. One that is known is resized.
+    /// The connection maximum of the cluster with this name, as it is if it is known.
     pub(crate) fn limit(&self, name: &Arc<str>, connections_max: u32, queue_max: u32) -> Arc<Limit> {
-        let limit = find_or_make(&self.limits, name, || Limit::new(connections_max, queue_max, self.lanes()));
-        limit.connections.resize(connections_max);
-        limit.queue.resize(queue_max);
-        limit
+        find_or_make(&self.limits, name, || Limit::new(connections_max, queue_max, self.lanes()))
     }
 
     /// A lane has ended; what it had is free again.
@@ -83,8 +89,10 @@ fn find_or_make<K: Clone + Eq + std::hash::Hash, V>(
     if let Some(found) = registry.get(key).and_then(Weak::upgrade) {
         return found;
     }
-    // Whatever nobody holds any more goes when something new comes.
-    registry.retain(|_, entry| entry.strong_count() > 0);
+    // Whatever nobody holds any more goes before more room is made.
+    if registry.len() == registry.capacity() {
+        registry.retain(|_, entry| entry.strong_count() > 0);
+    }
     let made = Arc::new(make());
     registry.insert(key.clone(), Arc::downgrade(&made));
     made

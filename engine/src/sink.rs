@@ -91,6 +91,13 @@ pub enum Event {
         /// Which.
         lane: usize,
     },
+    /// A lane could not be started again; that is tried once a second.
+    LaneFailed {
+        /// Which.
+        lane: usize,
+        /// Why.
+        error: String,
+    },
     /// A lane does not turn: a handler on it computes or blocks. Said after 2 s and again after 10 s; meanwhile
     /// another lane accepts its new clients. What then is for whoever runs the engine to decide.
     LaneStuck {
@@ -136,7 +143,7 @@ impl Event {
             Self::Unreachable { .. } | Self::LaneEnded { .. } => Level::Warn,
             Self::LaneRecovered { .. } => Level::Warn,
             Self::HandlerPanicked { .. } | Self::LanePanicked { .. } => Level::Error,
-            Self::LaneDied { .. } | Self::LaneStuck { .. } => Level::Error,
+            Self::LaneDied { .. } | Self::LaneFailed { .. } | Self::LaneStuck { .. } => Level::Error,
         }
     }
 }
@@ -171,6 +178,9 @@ impl fmt::Display for Event {
             }
             Self::LaneDied { lane } => {
                 write!(f, "lane {lane} has ended unexpectedly, and its connections with it; it is rebuilt")
+            }
+            Self::LaneFailed { lane, error } => {
+                write!(f, "lane {lane} cannot be started again, which is tried once a second: {error}")
             }
             Self::LaneStuck { lane, silent, stack } => {
                 write!(

@@ -25,12 +25,24 @@ pub(crate) struct Tick(u64);
 pub(crate) struct Timer {
     due: Cell<u64>,
     enrolled: Cell<u64>,
-    waker: RefCell<Option<Waker>>,
+    wakers: RefCell<Wakers>,
 }
+
+/// Whom to wake: nearly always one task.
+#[derive(Default)]
+struct Wakers {
+    last: Option<Waker>,
+    /// Parts of an exchange may wait in tasks of their own.
+    #[expect(clippy::box_collection, reason = "an idle connection has none, and should not pay for it")]
+    others: Option<Box<Vec<Waker>>>,
+}
+
+/// Tasks that wait for one deadline; of more, those that polled last are woken.
+const WAKERS_MAX: usize = 8;
 
 impl Timer {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { due: Cell::new(NEVER), enrolled: Cell::new(NEVER), waker: RefCell::new(None) })
+        Rc::new(Self { due: Cell::new(NEVER), enrolled: Cell::new(NEVER), wakers: RefCell::default() })
     }
 
     /// Forgets the deadline. A poll begins with this and then says anew what it waits for.
@@ -41,21 +53,32 @@ impl Timer {
     /// Forgets the deadline, and whom to wake.
     pub(crate) fn forget(&self) {
         self.clear();
-        self.waker.take();
+        self.wakers.take();
     }
 
     /// Wakes whoever waits, before the deadline.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = self.waker.borrow().as_ref() {
+        let wakers = self.wakers.borrow();
+        wakers.others.iter().flat_map(|others| others.iter()).for_each(Waker::wake_by_ref);
+        if let Some(waker) = &wakers.last {
             waker.wake_by_ref();
         }
     }
 
     /// Remembers whom to wake.
     pub(crate) fn waits(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
+        let mut wakers = self.wakers.borrow_mut();
+        let Wakers { last, others } = &mut *wakers;
+        if last.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return;
+        }
+        if let Some(before) = last.replace(cx.waker().clone()) {
+            let others = others.get_or_insert_default();
+            others.retain(|waker| !waker.will_wake(cx.waker()));
+            if others.len() + 1 == WAKERS_MAX {
+                others.remove(0);
+            }
+            others.push(before);
         }
     }
 }
@@ -183,6 +206,8 @@ impl Wheel {
         if due <= now {
             timer.due.set(NEVER);
             timer.wake();
+            // Whoever still waits says so again when it is polled.
+            timer.wakers.take();
         } else if due != NEVER && Rc::strong_count(timer) > 1 {
             self.enrol(timer, due);
         }

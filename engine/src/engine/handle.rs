@@ -14,7 +14,7 @@ use crate::{
     metrics::Snapshot,
     process::Process,
     settings::Settings,
-    shared::desk::Grace,
+    shared::desk::{Changed, Grace},
     sink::Event,
     upstream::Cluster,
 };
@@ -39,7 +39,10 @@ type Lock<T> = std::sync::Mutex<T>;
 /// What the threads share that look after lanes.
 pub(crate) struct Shared {
     pub(crate) process: Arc<Process>,
+    /// Held for a moment at a time.
     control: Lock<Control>,
+    /// Held by a reload, which waits for lanes.
+    reloading: Lock<()>,
     draining: AtomicBool,
     cores: Vec<core_affinity::CoreId>,
 }
@@ -64,13 +67,15 @@ impl Control {
         let doors = self.bound.iter().filter_map(|bound| bound.of_lane(lane)).collect();
         Arc::new(Plan { number: self.number, settings: self.settings.clone(), doors, answers })
     }
-}
 
-impl Control {
     /// A lane's sockets, by their addresses.
     pub(crate) fn sockets(&self, lane: usize) -> Vec<(Address, Arc<Socket>)> {
         let planned = |bound: &Bound| Some((bound.address().clone(), bound.of_lane(lane)?.socket));
         self.bound.iter().filter_map(planned).collect()
+    }
+
+    fn changed(&self) -> Changed {
+        Changed { plan: self.number, clusters: self.clusters.clone() }
     }
 
     fn close_sockets(&mut self) {
@@ -80,7 +85,13 @@ impl Control {
 
 impl Shared {
     pub(crate) fn new(process: Arc<Process>, control: Control, cores: Vec<core_affinity::CoreId>) -> Self {
-        Self { process, control: Lock::new(control), draining: AtomicBool::new(false), cores }
+        Self {
+            process,
+            control: Lock::new(control),
+            reloading: Lock::new(()),
+            draining: AtomicBool::new(false),
+            cores,
+        }
     }
 
     pub(crate) fn control(&self) -> MutexGuard<'_, Control> {
@@ -88,13 +99,30 @@ impl Shared {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// A number for a plan; each is used once, whatever becomes of it.
+    fn next_number(&self) -> u64 {
+        let mut control = self.control();
+        control.number += 1;
+        control.number
+    }
+
+    /// Lanes are to serve by this from now on.
+    fn serve_by(&self, next: Control) {
+        let mut control = self.control();
+        *control = next;
+        for desk in &self.process.desks {
+            desk.clusters.take();
+        }
+        if self.is_draining() {
+            control.close_sockets();
+        }
     }
 
     pub(crate) fn event(&self, event: &Event) {
-        if let Some(hook) = &self.process.config.event {
-            hook(event);
-        }
+        self.process.event(event);
     }
 
     /// Starts a lane's thread with all that is served at the moment.
@@ -107,7 +135,7 @@ impl Shared {
         let control = self.control();
         let core = self.cores.get(id % self.cores.len().max(1)).copied();
         if !control.clusters.is_empty() {
-            self.process.desks[id].clusters.put(Arc::new(control.clusters.clone()));
+            self.process.desks[id].clusters.put(Arc::new(control.changed()));
         }
         let start = Start { id, process: self.process.clone(), plan: control.plan(id, None), core };
         start.spawn(started, ended).map_err(StartError::Thread)
@@ -204,44 +232,43 @@ impl Handle {
         if wanted_driver != self.shared.process.config.driver {
             return Err(fixed("the driver", self.shared.process.config.driver, wanted_driver));
         }
-        let mut control = self.shared.control();
+        // One after the other; whoever only looks, or drains, need not wait for that.
+        let _alone = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_draining() {
             return Err(ReloadError::Draining);
         }
-        let bound = listen::bind(&builder.listening, lanes, &control.bound)?;
+        let before = self.shared.control().bound.clone();
+        let bound = listen::bind(&builder.listening, lanes, &before)?;
         let next = Control {
+            number: self.shared.next_number(),
             bound,
             settings: Arc::new(builder.settings),
-            number: control.number + 1,
             clusters: Vec::new(),
         };
-        // A number is used once, whatever becomes of its plan.
-        control.number += 1;
-        let (answers, answered) = bounded(2 * lanes);
-        for (id, desk) in self.shared.process.desks.iter().enumerate() {
-            desk.put(&desk.plan, next.plan(id, Some(answers.clone())));
+        let number = next.number;
+        let (answers, answered) = bounded(4 * lanes);
+        let plans: Vec<_> = (0..lanes).map(|id| next.plan(id, Some(answers.clone()))).collect();
+        let desks = &self.shared.process.desks;
+        desks.iter().zip(&plans).for_each(|(desk, plan)| desk.put(&desk.plan, plan.clone()));
+        let prepared = await_answers(&answered, lanes, number, PREPARE_MAX);
+        if prepared.is_ok() {
+            self.shared.serve_by(next);
         }
-        let prepared = await_answers(&answered, lanes, next.number, PREPARE_MAX);
-        for desk in &self.shared.process.desks {
+        for desk in desks {
             match &prepared {
-                Ok(()) => desk.decided.carry_out(next.number),
-                Err(_) => desk.decided.give_up(next.number),
+                Ok(()) => desk.decided.carry_out(number),
+                Err(_) => desk.decided.give_up(number),
             }
             desk.mail.ring();
         }
         prepared?;
-        let before = std::mem::replace(&mut *control, next);
-        for desk in &self.shared.process.desks {
-            desk.clusters.take();
+        if await_answers(&answered, lanes, number, CARRY_OUT_MAX).is_err() {
+            // A lane that is late does it late; one that has been rebuilt meanwhile is told once more.
+            desks.iter().zip(&plans).for_each(|(desk, plan)| desk.put(&desk.plan, plan.clone()));
         }
-        // A lane that is late does it late.
-        let _ = await_answers(&answered, lanes, control.number, CARRY_OUT_MAX);
-        if self.is_draining() {
-            control.close_sockets();
-        }
-        for bound in &control.bound {
-            if !before.bound.iter().any(|before| before.address() == bound.address()) {
-                self.shared.event(&Event::Listening { address: bound.address().clone() });
+        for address in self.addresses() {
+            if !before.iter().any(|before| *before.address() == address) {
+                self.shared.event(&Event::Listening { address });
             }
         }
         Ok(())
@@ -258,9 +285,9 @@ impl Handle {
         let mut control = self.shared.control();
         control.clusters.retain(|known| known.as_name() != cluster.as_name());
         control.clusters.push(cluster);
-        let clusters = Arc::new(control.clusters.clone());
+        let changed = Arc::new(control.changed());
         for desk in &self.shared.process.desks {
-            desk.put(&desk.clusters, clusters.clone());
+            desk.put(&desk.clusters, changed.clone());
         }
         Ok(())
     }
@@ -282,15 +309,12 @@ impl Handle {
     }
 
     fn drain_with(&self, grace: Grace) {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.draining.store(true, Ordering::SeqCst);
         for desk in &self.shared.process.desks {
             desk.grace.hasten(grace);
             desk.mail.ring();
         }
-        // A reload that is under way does it when it is over; a handler may be what asks for the drain.
-        if let Ok(mut control) = self.shared.control.try_lock() {
-            control.close_sockets();
-        }
+        self.shared.control().close_sockets();
     }
 
     /// Whether a drain has begun.

@@ -98,10 +98,18 @@ impl Start {
     async fn set_up(self, running: Running) -> Result<Lane, StartError> {
         let bell = Bell::new(self.desk().mail.ringer()).map_err(StartError::Thread)?;
         let lane = Lane::new(self.id, self.process.clone(), &self.plan.settings, running, bell);
-        let prepared = lane.0.doors.prepare(&lane, self.plan);
-        attend(&lane);
-        lane.carry_out(prepared?);
-        Ok(lane)
+        match lane.0.doors.prepare(&lane, self.plan) {
+            Ok(prepared) => {
+                attend(&lane);
+                lane.carry_out(prepared);
+                Ok(lane)
+            }
+            Err(error) => {
+                // What its factories have begun holds on to it.
+                lane.tear_down().await;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -193,6 +201,7 @@ impl Lane {
         let plan = prepared.plan().clone();
         self.set_settings(&plan.settings);
         self.0.doors.carry_out(self, prepared);
+        self.hold_limits(plan.number);
         plan.answer(Answer { lane: self.id(), number: plan.number, answer: Ok(()) });
     }
 

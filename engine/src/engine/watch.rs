@@ -1,6 +1,6 @@
 //! Who watches the lanes: a thread that rebuilds one that has ended, and notices one that does not turn.
 
-use super::handle::Shared;
+use super::{StartError, handle::Shared};
 use crate::{address::Address, io::Socket, letter::Letter, sink::Event, sys};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::{
@@ -43,6 +43,8 @@ struct Watched {
     rebuilt: Option<Duration>,
     /// When it is to be rebuilt.
     rebuild_at: Option<Duration>,
+    /// What becomes of its start.
+    started: Option<Receiver<Result<(), StartError>>>,
     /// When its heart was asked last.
     asked: Duration,
     trouble: Trouble,
@@ -100,7 +102,11 @@ impl Watcher {
         }
         let again = watched.rebuilt.is_some_and(|rebuilt| now.saturating_sub(rebuilt) < REBUILD_AGAIN);
         watched.rebuild_at = Some(if again { now + REBUILD_AGAIN } else { now });
-        self.shared.event(&Event::LaneDied { lane });
+        let watched = &mut self.lanes[lane];
+        match watched.started.take().and_then(|started| started.try_recv().ok()) {
+            Some(Err(error)) => self.shared.event(&Event::LaneFailed { lane, error: error.to_string() }),
+            _ => self.shared.event(&Event::LaneDied { lane }),
+        }
     }
 
     fn look(&mut self) {
@@ -126,8 +132,10 @@ impl Watcher {
             return;
         }
         self.lanes[lane] = Watched { rebuilt: Some(now), asked: now, ..Watched::default() };
-        let (started, _) = bounded(1);
-        if self.shared.start_lane(lane, started, self.tell_ended.clone()).is_err() {
+        let (tell_started, started) = bounded(1);
+        self.lanes[lane].started = Some(started);
+        if let Err(error) = self.shared.start_lane(lane, tell_started, self.tell_ended.clone()) {
+            self.shared.event(&Event::LaneFailed { lane, error: error.to_string() });
             self.lanes[lane].rebuild_at = Some(now + REBUILD_AGAIN);
         }
     }

@@ -40,6 +40,11 @@ impl Count {
     /// Gives one back that `lane` had.
     pub(crate) fn put_back(&self, lane: usize) {
         self.leave(lane);
+        self.put_back_left();
+    }
+
+    /// Gives one back that had [left](Self::leave) a lane, and came to none.
+    pub(crate) fn put_back_left(&self) {
         let before = self.taken.fetch_sub(1, Ordering::SeqCst);
         assert!(before > 0, "only what was taken is given back");
     }

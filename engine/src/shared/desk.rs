@@ -22,7 +22,7 @@ pub(crate) struct Desk {
     pub(crate) plan: Slot<Plan>,
     pub(crate) decided: Decisions,
     /// Clusters whose endpoints have changed, all that ever did.
-    pub(crate) clusters: Slot<Vec<Cluster>>,
+    pub(crate) clusters: Slot<Changed>,
     pub(crate) grace: GraceSlot,
     pub(crate) heart: Heart,
     /// Its thread, as the system numbers them.
@@ -64,6 +64,13 @@ impl Desk {
         slot.put(state);
         self.mail.ring();
     }
+}
+
+/// Clusters whose endpoints have changed.
+pub(crate) struct Changed {
+    /// The plan that they were changed under: what a later one brings along is newer.
+    pub(crate) plan: u64,
+    pub(crate) clusters: Vec<Cluster>,
 }
 
 /// Which plans hold: they have numbers, from 1, and the latest decision stands for all before it.

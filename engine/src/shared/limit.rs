@@ -5,6 +5,7 @@ use super::{
     count::Count,
 };
 use crossbeam_utils::CachePadded;
+use std::sync::Arc;
 
 /// What each lane shows of itself.
 #[derive(Debug)]
@@ -66,6 +67,36 @@ impl Limit {
         self.show_idle(lane, 0);
         self.queue.forget_lane(lane);
         self.connections.forget_lane(lane);
+    }
+}
+
+/// A place on its way from one lane to another with its connection. Should it not arrive, it is free again.
+#[derive(Debug)]
+pub(crate) struct Moving(Option<Arc<Limit>>);
+
+impl Moving {
+    /// One that `lane` had.
+    pub(crate) fn from(limit: &Arc<Limit>, lane: usize) -> Self {
+        limit.connections.leave(lane);
+        Self(Some(limit.clone()))
+    }
+
+    /// It is `lane`'s now, if it is a place of this limit's.
+    pub(crate) fn arrives(mut self, limit: &Arc<Limit>, lane: usize) -> bool {
+        let is_its = self.0.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, limit));
+        if is_its {
+            self.0 = None;
+            limit.connections.enter(lane);
+        }
+        is_its
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        if let Some(limit) = self.0.take() {
+            limit.connections.put_back_left();
+        }
     }
 }
 

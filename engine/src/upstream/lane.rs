@@ -1,7 +1,7 @@
 //! What a lane has of upstreams.
 
 use super::{Cluster, Members, Peer, Pool, Turnstile, Upstream};
-use crate::{address::Address, lane::Lane};
+use crate::{address::Address, lane::Lane, shared::desk::Changed};
 use std::{
     rc::{Rc, Weak},
     sync::Arc,
@@ -51,17 +51,24 @@ impl Lane {
         pool
     }
 
-    /// The way into a cluster that has a connection maximum; the maximum may have changed.
+    /// Whether a connection to this peer has a place here.
+    pub(crate) fn knows(&self, peer: &Peer) -> bool {
+        peer.limit().is_none_or(|name| self.known_turnstile(name).is_some())
+    }
+
+    /// The way into a cluster that has a connection maximum.
     pub(crate) fn turnstile(&self, cluster: &Cluster) -> Option<Rc<Turnstile>> {
         let (connections_max, queue_max, wait_max) = cluster.limit()?;
         let name: Arc<str> = Arc::from(cluster.as_name());
-        let limit = self.0.process.limit(&name, connections_max, queue_max);
         if let Some(known) = self.known_turnstile(&name) {
-            known.set_wait(wait_max);
             return Some(known);
         }
+        let limit = self.0.process.limit(&name, connections_max, queue_max);
         let turnstile = Turnstile::new(self, name.clone(), limit, wait_max);
-        self.0.turnstiles.borrow_mut().insert(name, Rc::downgrade(&turnstile));
+        let mut turnstiles = self.0.turnstiles.borrow_mut();
+        turnstiles.retain(|_, turnstile| turnstile.strong_count() > 0);
+        turnstiles.insert(name, Rc::downgrade(&turnstile));
+        drop(turnstiles);
         Some(turnstile)
     }
 
@@ -77,13 +84,17 @@ impl Lane {
     }
 
     /// The endpoints of these clusters have changed.
-    pub(crate) fn update_clusters(&self, clusters: &[Cluster]) {
+    pub(crate) fn update_clusters(&self, changed: &Changed) {
         let all: Vec<_> = self.0.members.borrow().iter().filter_map(Weak::upgrade).collect();
-        for (members, cluster) in
-            all.iter().flat_map(|members| clusters.iter().map(move |cluster| (members, cluster)))
-        {
-            members.update(cluster);
+        for members in all.iter().filter(|members| members.asked_by() <= changed.plan) {
+            changed.clusters.iter().for_each(|cluster| members.update(cluster));
         }
+    }
+
+    /// A plan is carried out: the maxima of its clusters hold.
+    pub(crate) fn hold_limits(&self, plan: u64) {
+        let all: Vec<_> = self.0.members.borrow().iter().filter_map(Weak::upgrade).collect();
+        all.iter().filter(|members| members.asked_by() == plan).for_each(|members| members.hold_limit());
     }
 
     /// There may be a place again, for which requests wait here.

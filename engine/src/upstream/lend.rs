@@ -32,8 +32,8 @@ pub(crate) struct Asked {
     open: RefCell<HashMap<u64, Rc<Question>>>,
 }
 
-#[derive(Default)]
 struct Question {
+    peer: Peer,
     /// `Some(None)`: there is none to be had.
     answer: RefCell<Option<Option<Box<UpstreamConnection>>>>,
     waker: RefCell<Option<Waker>>,
@@ -47,10 +47,11 @@ struct Asking<'a> {
 }
 
 impl Asked {
-    fn ask(&self) -> Asking<'_> {
+    fn ask(&self, peer: &Peer) -> Asking<'_> {
         let ticket = self.last.get() + 1;
         self.last.set(ticket);
-        let question = Rc::<Question>::default();
+        let question =
+            Rc::new(Question { peer: peer.clone(), answer: RefCell::default(), waker: RefCell::default() });
         self.open.borrow_mut().insert(ticket, question.clone());
         Asking { asked: self, ticket, question }
     }
@@ -66,7 +67,7 @@ impl Pool {
     /// An idle connection of another lane's, if one is to be had within a few milliseconds.
     pub(crate) async fn borrow(&self) -> Option<Box<UpstreamConnection>> {
         let lender = self.board.richest(self.lane.id())?;
-        let asking = self.lane.0.asked.ask();
+        let asking = self.lane.0.asked.ask(&self.peer);
         let letter = Letter::Borrow { peer: self.peer.clone(), by: self.lane.id(), ticket: asking.ticket };
         self.lane.post(lender, letter).ok()?;
         let mut late = pin!(io::sleep(ANSWER_MAX));
@@ -104,6 +105,10 @@ impl Lane {
     pub(crate) fn lent(&self, ticket: u64, lent: Option<Lent>) {
         let question = self.0.asked.open.borrow().get(&ticket).cloned();
         match lent {
+            // It may be the answer to a question of this lane before it was rebuilt.
+            Some(lent) if question.as_ref().is_some_and(|question| question.peer != lent.peer) => {
+                self.take_in(lent);
+            }
             Some(lent) => self.arrive(lent, question),
             None => {
                 if let Some(question) = question {
@@ -120,8 +125,12 @@ impl Lane {
     }
 
     fn arrive(&self, lent: Lent, question: Option<Rc<Question>>) {
+        // A pool without its cluster's turnstile would know no maximum.
+        if !self.knows(&lent.peer) {
+            return;
+        }
         let pool = self.pool(&lent.peer);
-        let Ok(connection) = pool.unpack(lent.socket) else { return };
+        let Some(connection) = pool.unpack(lent) else { return };
         match question {
             Some(question) => {
                 *question.answer.borrow_mut() = Some(Some(connection));

@@ -24,7 +24,6 @@ use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
     io,
-    os::fd::OwnedFd,
     pin::pin,
     rc::Rc,
     sync::Arc,
@@ -144,7 +143,7 @@ impl Pool {
             Err(_) => None,
         };
         if let Some(Letter::Given(lent)) = refused
-            && let Ok(connection) = self.unpack(lent.socket)
+            && let Some(connection) = self.unpack(lent)
         {
             self.rest(connection, idle_max);
         }
@@ -153,16 +152,19 @@ impl Pool {
     /// Makes a connection with nothing under way ready to be sent to another lane.
     pub(crate) fn pack(&self, connection: Box<UpstreamConnection>) -> io::Result<Lent> {
         let socket = connection.io.duplicate()?;
-        if let Some(place) = connection.take_place() {
-            place.leave();
-        }
-        Ok(Lent { peer: self.peer.clone(), socket })
+        let place = connection.take_place().and_then(Place::leave);
+        Ok(Lent { peer: self.peer.clone(), socket, place })
     }
 
-    /// A connection that has come from another lane.
-    pub(crate) fn unpack(&self, socket: OwnedFd) -> io::Result<Box<UpstreamConnection>> {
-        let place = self.turnstile.as_ref().map(Turnstile::place_that_came);
-        Ok(self.connection(Stream::from_fd(socket)?, place, self.lane.settings().clone()))
+    /// A connection that has come from another lane. One of a cluster that has come to an end meanwhile is closed.
+    pub(crate) fn unpack(&self, lent: Lent) -> Option<Box<UpstreamConnection>> {
+        let place = match (&self.turnstile, lent.place) {
+            (Some(turnstile), Some(moving)) => Some(turnstile.place_that_came(moving)?),
+            (None, None) => None,
+            _ => return None,
+        };
+        let stream = Stream::from_fd(lent.socket).ok()?;
+        Some(self.connection(stream, place, self.lane.settings().clone()))
     }
 
     fn connection(

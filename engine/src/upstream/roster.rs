@@ -123,7 +123,9 @@ impl Roster {
         };
         let pool = &self.endpoints[endpoint.index()].pool;
         let mut idle = None;
-        if !fresh {
+        // Who has waited longer comes first.
+        let has_queue = pool.turnstile.as_ref().is_some_and(|turnstile| turnstile.has_queue());
+        if !fresh && !has_queue {
             idle = pool.reuse();
             if idle.is_none() && pool.board.richest(self.lane.id()).is_some() {
                 idle = pool.borrow().await;
@@ -192,26 +194,33 @@ fn connect_failed(error: &io::Error) -> Error {
 }
 
 /// A cluster on one lane: whoever asks for the same one on this lane has the same.
-pub(crate) struct Members(RefCell<Rc<Roster>>);
+pub(crate) struct Members {
+    roster: RefCell<Rc<Roster>>,
+    /// The latest plan whose handlers have asked for it.
+    asked_by: Cell<u64>,
+}
 
 impl Members {
     pub(crate) fn new(lane: &Lane, cluster: &Cluster) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(Roster::new(lane, cluster, None))))
+        Rc::new(Self {
+            roster: RefCell::new(Roster::new(lane, cluster, None)),
+            asked_by: Cell::new(lane.0.plan.get()),
+        })
     }
 
     /// As it is now.
     pub(crate) fn roster(&self) -> Rc<Roster> {
-        self.0.borrow().clone()
+        self.roster.borrow().clone()
     }
 
     /// Whether this is that cluster.
     pub(crate) fn is_of(&self, cluster: &Cluster) -> bool {
-        self.0.borrow().cluster == *cluster
+        self.roster.borrow().cluster == *cluster
     }
 
     /// Whether nothing is under way to it, and nothing idle.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let roster = self.0.borrow();
+        let roster = self.roster.borrow();
         // A lease holds on to it.
         Rc::strong_count(&roster) == 1 && roster.endpoints.iter().all(|endpoint| endpoint.pool.idle() == 0)
     }
@@ -221,23 +230,44 @@ impl Members {
         let before = self.roster();
         if before.name() == cluster.as_name() && before.cluster != *cluster {
             let after = Roster::new(&before.lane, cluster, Some(&before));
-            *self.0.borrow_mut() = after;
+            *self.roster.borrow_mut() = after;
+            self.hold_limit();
+        }
+    }
+
+    /// Handlers of this plan ask for it.
+    pub(crate) fn ask(&self, plan: u64) {
+        self.asked_by.set(plan);
+    }
+
+    /// The latest plan whose handlers have asked for it.
+    pub(crate) fn asked_by(&self) -> u64 {
+        self.asked_by.get()
+    }
+
+    /// What it says of its connection maximum holds.
+    pub(crate) fn hold_limit(&self) {
+        let roster = self.roster();
+        if let (Some(turnstile), Some(limit)) =
+            (roster.lane.turnstile(&roster.cluster), roster.cluster.limit())
+        {
+            turnstile.hold(limit);
         }
     }
 
     /// Another lane could not connect to this address.
     pub(crate) fn suspect(&self, address: &Address) {
-        self.0.borrow().suspect(address);
+        self.roster.borrow().suspect(address);
     }
 }
 
 impl Endpoints for Members {
     fn name(&self) -> String {
-        self.0.borrow().name().to_owned()
+        self.roster.borrow().name().to_owned()
     }
 
     fn stats(&self) -> Vec<EndpointStats> {
-        let roster = self.0.borrow();
+        let roster = self.roster.borrow();
         let picker = roster.picker.borrow();
         let stats = |(index, endpoint): (usize, &Rc<Endpoint>)| EndpointStats {
             address: endpoint.pool.peer.address().clone(),

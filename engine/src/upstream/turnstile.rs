@@ -12,7 +12,7 @@ use crate::{
     lane::Lane,
     letter::Letter,
     metrics::Metric,
-    shared::limit::Limit,
+    shared::limit::{Limit, Moving},
     wheel::{TICK, Tick},
 };
 use std::{
@@ -66,8 +66,12 @@ impl Turnstile {
         })
     }
 
-    pub(crate) fn set_wait(&self, wait_max: Duration) {
+    /// The cluster may have so many connections now, and so many requests may wait so long.
+    pub(crate) fn hold(&self, (connections_max, queue_max, wait_max): (u32, u32, Duration)) {
+        self.limit.connections.resize(connections_max);
+        self.limit.queue.resize(queue_max);
         self.wait_max.set(wait_max);
+        self.call();
     }
 
     /// Idle connections of this pool hold places of this cluster.
@@ -81,6 +85,11 @@ impl Turnstile {
         let idle = self.idle.get().checked_add_signed(by).expect("no more go than have come");
         self.idle.set(idle);
         self.limit.show_idle(self.lane.id(), idle);
+    }
+
+    /// Whether requests of this lane wait.
+    pub(crate) fn has_queue(&self) -> bool {
+        !self.waiters.borrow().is_empty()
     }
 
     /// The lane on which a request has waited longest, this one included.
@@ -97,10 +106,9 @@ impl Turnstile {
         }
     }
 
-    /// A place for a connection that has come from another lane.
-    pub(crate) fn place_that_came(self: &Rc<Self>) -> Place {
-        self.limit.connections.enter(self.lane.id());
-        Place(Some(self.clone()))
+    /// The place of a connection that has come from another lane; `None` if it was a place elsewhere.
+    pub(crate) fn place_that_came(self: &Rc<Self>, moving: Moving) -> Option<Place> {
+        moving.arrives(&self.limit, self.lane.id()).then(|| Place(Some(self.clone())))
     }
 
     /// Closes the idle connection that has rested longest in one of the pools; `None` if none rests.
@@ -230,10 +238,8 @@ pub(crate) struct Place(Option<Rc<Turnstile>>);
 
 impl Place {
     /// The connection goes to another lane, and its place with it.
-    pub(crate) fn leave(mut self) {
-        if let Some(turnstile) = self.0.take() {
-            turnstile.limit.connections.leave(turnstile.lane.id());
-        }
+    pub(crate) fn leave(mut self) -> Option<Moving> {
+        self.0.take().map(|turnstile| Moving::from(&turnstile.limit, turnstile.lane.id()))
     }
 }
 
