@@ -36,17 +36,26 @@
 //! at which stage and how something failed, and from that come the status, whether a connection may be used again,
 //! and the words in the [`Record`].
 //!
+//! The [`guide`] goes through it all, from the first handler to its tests.
+//!
 //! # Cancel safety
 //!
 //! A handler's future is dropped when its client resets the connection, when the exchange's
-//! [time](Timeouts::request) is up, and when its lane ends. At every `.await`:
+//! [time](Timeouts::request) is up, and when its lane ends; a handler drops futures itself, with [`Lane::timeout`], say.
+//! At every `.await`:
 //!
 //! * No byte is lost by dropping a future of this crate. A connection owns its operations; futures only wait for
-//!   them, and the next to wait gets what the dropped one would have got. So [`Body::chunk`] may be raced against a
-//!   timer.
-//! * Dropping [`Upstream::send`], a [`Response`] or its [`Body`] before its end closes the upstream connection, which
-//!   is how work at the origin is cancelled; nothing half-used is pooled.
-//! * The record of the exchange is closed, and counted, on every path.
+//!   them, and the next to wait gets what the dropped one would have got. So [`Body::chunk`] and
+//!   [`TunnelReader::receive`] may be raced against a timer. [`Sender::send`] has sent its piece or has not; only
+//!   [`TunnelWriter::send`] may have sent a part.
+//! * Dropping [`Upstream::send`], [`NextAttempt::send`], a [`Response`] or its [`Body`] before its end closes the upstream
+//!   connection, which is how work at the origin is cancelled; nothing half-used is pooled. A request that was lent
+//!   (`&mut`) is as it was before, with as much of its content as is [kept](Settings::replay_bytes_max); if a part has
+//!   gone, whoever wants it again gets an error, and never a shorter content.
+//! * Dropping a [`Sender`] without [`end`](Sender::end) breaks its content off; dropping the [`Body`] at the other end tells
+//!   the sender.
+//! * Dropping [`Lane::offload`] does not stop the work.
+//! * The record of the exchange is closed, counted, and shown to the [hooks](Request::on_end) on every path.
 //!
 //! A task of [`Lane::spawn`] may outlive the request that began it. What it still holds of the request has no business
 //! with the client any more: content that has not been read is an error there, and an upstream's answer is the task's
@@ -55,8 +64,10 @@
 //!
 //! # What a lane must not do
 //!
-//! Block. A handler that computes for long holds up every connection of its lane: split the work with
-//! [`Lane::yield_now`], or do it on another thread.
+//! * Block. A handler that computes for long holds up every connection of its lane: split the work with
+//!   [`Lane::yield_now`], or leave it to [`Lane::offload`].
+//! * Await what another thread would wake, such as a channel of another runtime's: a lane's wakers never leave its thread,
+//!   and whoever wakes one elsewhere panics there. Ask for it by [`Lane::offload`].
 #![deny(unsafe_code)]
 
 mod address;
@@ -71,6 +82,7 @@ mod downstream;
 mod engine;
 mod error;
 mod exchange;
+pub mod guide;
 mod handler;
 mod io;
 mod lane;

@@ -56,8 +56,9 @@ pub(crate) fn bind(
             error: error.to_string(),
         })?;
         for address in addresses {
-            let known =
-                before.iter().enumerate().find(|(at, before)| !taken[*at] && before.asked == *address);
+            // What the system chose may be asked for by its number the next time.
+            let is_it = |before: &Bound| before.asked == *address || before.address == *address;
+            let known = before.iter().enumerate().find(|(at, before)| !taken[*at] && is_it(before));
             let sockets = match known {
                 Some((at, before)) => {
                     taken[at] = true;
