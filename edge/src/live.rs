@@ -16,6 +16,7 @@ use corelane_control::{
 use corelane_engine::{Engine, Handle, ReloadError};
 use std::{
     fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -156,7 +157,10 @@ impl Force {
     /// All of it or nothing, and either way everything is said, in the log and to whoever asked.
     fn reload(&mut self) -> Outcome {
         let events = self.books.events.clone();
-        match self.try_reload() {
+        // A fault of ours in reading a file is no reason to read none any more.
+        let tried = catch_unwind(AssertUnwindSafe(|| self.try_reload()))
+            .unwrap_or_else(|_| Err(Failure::Run("the reload panicked; please report it".to_owned())));
+        match tried {
             Ok(says) => {
                 events.info(&says);
                 Outcome::Done(format!("{says}\n"))

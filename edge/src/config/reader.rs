@@ -507,6 +507,14 @@ fn is_secret(key: &Key) -> bool {
     }
 }
 
+/// Whether a header field, a parameter or a user of this name is likely to have a value that is nobody's business.
+fn may_be_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "cookie", "key", "password", "secret", "signature", "token"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 fn shown(text: &str, key: &Key) -> String {
     if is_secret(key) { "a secret".to_owned() } else { quote(text) }
 }
@@ -522,7 +530,10 @@ fn written(value: &tree::Value, key: &Key) -> String {
         tree::Value::Flag(flag) => flag.to_string(),
         tree::Value::List(nodes) => format!("[{}]", list(nodes)),
         tree::Value::Table(table) => {
-            let pair = |entry: &Entry| format!("{} = {}", entry.key, written(&entry.node.value, key));
+            let pair = |entry: &Entry| match may_be_secret(&entry.key) {
+                true => format!("{} = (hidden)", entry.key),
+                false => format!("{} = {}", entry.key, written(&entry.node.value, key)),
+            };
             format!("{{ {} }}", table.entries.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
         tree::Value::Float | tree::Value::Date | tree::Value::Broken => "(wrong)".to_owned(),

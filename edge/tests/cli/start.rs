@@ -186,9 +186,13 @@ fn b_76_the_version_says_all_that_a_report_needs() {
 
 #[test]
 fn completions_are_printed() {
-    let ended = run(&["completions", "bash"]);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains("corelane"), "{ended:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = run(&["completions", shell]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        for word in ["reload", "drain", "trusted-proxy"] {
+            assert!(ended.stdout.contains(word), "{shell} {word}");
+        }
+    }
 }
 
 #[test]

@@ -96,6 +96,16 @@ fn secrets_are_not_explained() {
     let ended = in_crate(&["explain", "-c", "examples-config/everything.toml"]);
     assert!(ended.stdout.contains("ann = (hidden)"), "{ended:?}");
     assert!(!ended.stdout.contains("$2b$") && !ended.stdout.contains("saltstring"), "{ended:?}");
+    let dir = Dir::new("secrets");
+    let path = dir.path("corelane.toml");
+    fs::write(
+        &path,
+        "[[site]]\n[[site.route]]\nto = '127.0.0.1:1'\nheader.X-Api-Key = 'k3y'\nrequest.header.set = { Authorization = 'Bearer t0p', x-plain = 'plain' }\n",
+    )
+    .unwrap();
+    let ended = run(&["explain", "-c", path.to_str().unwrap()]);
+    assert!(ended.stdout.contains("{ Authorization = (hidden), x-plain = \"plain\" }"), "{ended:?}");
+    assert!(!ended.stdout.contains("k3y") && !ended.stdout.contains("t0p"), "{ended:?}");
 }
 
 #[test]

@@ -56,6 +56,12 @@ pub(crate) static SITE: Section = Section {
             NOTHING,
             "How many requests per time; for its routes together.",
         ),
+        key(
+            "proxy_protocol",
+            Kind::NotBuilt("clients are known by `trusted_proxies` until then"),
+            NOTHING,
+            "Whether clients come with a PROXY protocol header.",
+        ),
         key("cache", Kind::NotBuilt("responses are not stored until then"), NOTHING, "Stored responses."),
     ],
 };

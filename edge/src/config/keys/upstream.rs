@@ -62,6 +62,12 @@ pub(crate) static UPSTREAM: Section = Section {
             NOTHING,
             "TLS to the endpoints.",
         ),
+        key(
+            "proxy_protocol",
+            Kind::NotBuilt("endpoints learn the client from `X-Forwarded-For` and `Forwarded` until then"),
+            NOTHING,
+            "Whether endpoints get a PROXY protocol header.",
+        ),
     ],
 };
 

@@ -36,7 +36,7 @@ pub(super) fn names(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> NamesEvery 
     every
 }
 
-pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<AdminAt> {
+pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<Located<AdminAt>> {
     let mut scope = reader.table_or_defaults(top, "admin");
     let places: Vec<Located<AdminAt>> = reader.texts(&mut scope, "listen", str::parse);
     for (i, place) in places.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn admin(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Vec<AdminAt
         }
     }
     reader.finish(scope);
-    places.into_iter().map(|place| place.value).collect()
+    places
 }
 
 pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {

@@ -3,6 +3,7 @@
 use super::{Reader, Scope, Upstreams, routes, rules};
 use crate::{
     address::Listen,
+    admin::AdminAt,
     config::{
         data::Site,
         reader::Located,
@@ -12,6 +13,7 @@ use crate::{
     router::HostPattern,
     words::quote,
 };
+use corelane_engine::Address;
 use std::collections::HashMap;
 
 pub(super) fn sites(
@@ -56,6 +58,35 @@ fn site(
         rules,
         terms,
         routes,
+    }
+}
+
+/// The admin server is not for clients: it never shares an address with a site.
+pub(super) fn keep_apart(reader: &mut Reader<'_>, sites: &[Site], admin: &[Located<AdminAt>]) {
+    for Located { at, value } in admin {
+        let listen = match value {
+            AdminAt::Off => continue,
+            AdminAt::Tcp(at) => Listen::On(at.clone()),
+            AdminAt::Unix(path) => match Address::unix(path) {
+                Ok(socket) => Listen::Unix(socket),
+                Err(error) => {
+                    reader.error(*at, error.to_string());
+                    continue;
+                }
+            },
+        };
+        let is_there = |site: &&Site| {
+            site.listen
+                .iter()
+                .any(|there| (*there == listen && there.port() != Some(0)) || there.overlaps(&listen))
+        };
+        if let Some(site) = sites.iter().find(is_there) {
+            let place = reader.files.line(site.at);
+            reader.error(
+                *at,
+                format!("the site at {place} listens here too; operators need an address of their own"),
+            );
+        }
     }
 }
 
