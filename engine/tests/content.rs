@@ -645,3 +645,46 @@ fn an_upload_whose_content_breaks_off_here_is_no_complete_request() {
         assert_eq!(rig.value(Metric::UpstreamIdle), 0);
     });
 }
+
+/// A task beside the handler reads from the origin for as long as the client takes it, and polls last.
+struct Pumped(Lane, Upstream);
+
+impl Handler for Pumped {
+    async fn handle(&self, request: Request) -> Result<Response> {
+        let mut answer = self.1.send(request).await?;
+        let mut from = std::mem::take(answer.body_mut());
+        let (mut sender, body) = Body::channel();
+        self.0.spawn(async move {
+            while let Ok(Some(chunk)) = from.chunk().await {
+                if sender.send(chunk.into_shared()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(StatusCode::OK).with_body(body))
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_let_go_whoever_else_waits_for_its_exchange() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            let Some(_) = peer.try_head() else { return };
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+            while peer.try_send([b'x'; 10_000]) {}
+        });
+        let mut timeouts = Timeouts::default();
+        timeouts.between_bytes = Duration::from_millis(500);
+        let cluster = origin.cluster();
+        let builder = Engine::builder().lanes(1).driver(driver).timeouts(timeouts);
+        let rig = Rig::start(
+            builder
+                .serve("127.0.0.1:0", move |lane: &Lane| Ok(Pumped(lane.clone(), lane.upstream(&cluster)))),
+        );
+        let mut client = Peer::connect(rig.address());
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.head();
+        let record = rig.record();
+        assert_eq!(record.end, End::ClientTimeout, "{record:?}");
+    });
+}

@@ -270,3 +270,63 @@ fn a_cluster_gets_other_endpoints_while_it_is_used() {
         }
     });
 }
+
+#[test]
+fn a_drain_during_a_reload_that_fails_closes_the_sockets_all_the_same() {
+    on_both(|driver| {
+        let rig = Rig::start(generation(builder(driver, 2), "127.0.0.1:0", 1));
+        let mut inside = Peer::connect(rig.address());
+        assert_eq!(inside.get("/").text(), "1 after 0");
+        let (handle, drained) = (rig.handle.clone(), AtomicBool::new(false));
+        let drained = Arc::new(drained);
+        let first = drained.clone();
+        // The drain comes while the lanes get ready, from one of them.
+        let fails = builder(driver, 2).serve("127.0.0.1:0", move |_: &Lane| {
+            if !first.swap(true, Ordering::SeqCst) {
+                handle.drain_without_deadline();
+            }
+            Err::<Generation, _>(Error::internal("on purpose"))
+        });
+        rig.handle.reload(fails).expect_err("it fails");
+        assert!(drained.load(Ordering::SeqCst));
+        until("nobody is let in", || std::net::TcpStream::connect(rig.address()).is_err());
+        drop(inside);
+    });
+}
+
+#[test]
+fn a_generation_that_fails_leaves_the_maxima_of_its_clusters_alone() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            while peer.try_message().is_some() {
+                // Until the test has as many under way as it wants.
+                if peer.more(Duration::from_millis(300)) != Ok(false) {
+                    return;
+                }
+                peer.send(support::peer::ok("late"));
+            }
+        });
+        let build = |max: u32, fails: bool| {
+            let cluster = origin.cluster().connections_max(Some(max)).queue(1, Duration::from_millis(50));
+            builder(driver, 1).serve("127.0.0.1:0", move |lane: &Lane| {
+                let origin = lane.upstream(&cluster);
+                if fails {
+                    return Err(Error::internal("on purpose"));
+                }
+                Ok(Fun(async move |request: Request| origin.send(request).await))
+            })
+        };
+        let rig = Rig::start(build(4, false));
+        rig.handle.reload(build(1, true)).expect_err("it fails");
+        let ask_four = || {
+            let mut clients: Vec<Peer> = (0..4).map(|_| Peer::connect(rig.address())).collect();
+            for client in &mut clients {
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            }
+            clients.iter_mut().map(|client| client.message().status()).filter(|status| *status == 200).count()
+        };
+        assert_eq!(ask_four(), 4, "the maximum is as it was");
+        rig.handle.reload(build(1, false)).expect("this one is in order");
+        assert_eq!(ask_four(), 1, "and now it is less");
+    });
+}

@@ -109,6 +109,9 @@ impl Pool {
         }
         connection.begin_next();
         let Some(turnstile) = &self.turnstile else { return self.rest(connection, idle_max) };
+        if turnstile.has_too_many() {
+            return;
+        }
         match turnstile.longest_waiting() {
             None => self.rest(connection, idle_max),
             Some(lane) if lane == self.lane.id() => {

@@ -71,6 +71,8 @@ impl Turnstile {
         self.limit.connections.resize(connections_max);
         self.limit.queue.resize(queue_max);
         self.wait_max.set(wait_max);
+        // If there are to be fewer, idle ones go first; those at work go when they are done.
+        while self.has_too_many() && self.make_room().is_some() {}
         self.call();
     }
 
@@ -85,6 +87,11 @@ impl Turnstile {
         let idle = self.idle.get().checked_add_signed(by).expect("no more go than have come");
         self.idle.set(idle);
         self.limit.show_idle(self.lane.id(), idle);
+    }
+
+    /// Whether there are more connections than there may be, because the maximum has been lowered.
+    pub(crate) fn has_too_many(&self) -> bool {
+        self.limit.connections.taken() > self.limit.connections.max()
     }
 
     /// Whether requests of this lane wait.
@@ -165,7 +172,7 @@ impl Turnstile {
         // Its place is kept, so that nobody else takes it meanwhile.
         let place = self.make_room()?.take_place()?;
         // If the maximum was lowered, the connection had one place too many.
-        (self.limit.connections.taken() <= self.limit.connections.max()).then_some(Entry::Place(place))
+        (!self.has_too_many()).then_some(Entry::Place(place))
     }
 
     /// Asks a lane that shows an idle connection to close it, once a tick.
