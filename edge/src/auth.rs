@@ -1,19 +1,16 @@
-//! Basic authentication (RFC 7617). A password's hash is slow to verify by design, so it is verified on a thread of its
-//! own, and each lane remembers for a while what was right.
+//! Basic authentication (RFC 7617). A password's hash is slow to verify by design, so it is verified on other threads, and
+//! each lane remembers for a while what was right.
 
 use crate::config::data::BasicAuth;
 use argon2::Argon2;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use corelane_engine::{Lane, Result, StatusCode};
+use corelane_engine::{Lane, Result};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use std::{
     cell::RefCell,
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    io,
     rc::Rc,
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
-    thread,
     time::Duration,
 };
 
@@ -21,12 +18,8 @@ use std::{
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Passwords that a lane remembers.
 const REMEMBERED_MAX: usize = 4096;
-/// Passwords that wait to be verified; for more there is a 503.
-const WAITING_MAX: usize = 256;
 /// A name and a password have at most so many bytes together; more are wrong.
 const CREDENTIALS_BYTES_MAX: usize = 1024;
-/// How often a lane looks whether a password has been verified.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// The most that verifying may cost: bcrypt's logarithm, sha-crypt's rounds, argon2's KiB.
 const BCRYPT_COST_MAX: u32 = 14;
 const SHA_ROUNDS_MAX: u32 = 1_000_000;
@@ -111,39 +104,6 @@ fn is_right(password: &[u8], hash: &str) -> bool {
     }
 }
 
-struct Question {
-    password: Vec<u8>,
-    hash: String,
-    answer: SyncSender<bool>,
-}
-
-/// The thread that verifies. It ends when nobody can ask any more.
-#[derive(Debug, Clone)]
-pub(crate) struct Verifier(SyncSender<Question>);
-
-impl Verifier {
-    pub(crate) fn start() -> io::Result<Self> {
-        let (ask, asked) = sync_channel::<Question>(WAITING_MAX);
-        thread::Builder::new().name("corelane-auth".to_owned()).spawn(move || {
-            for Question { password, hash, answer } in asked {
-                // Whoever asked may have gone.
-                let _ = answer.send(is_right(&password, &hash));
-            }
-        })?;
-        Ok(Self(ask))
-    }
-
-    fn ask(&self, password: Vec<u8>, hash: String) -> Result<Receiver<bool>> {
-        let (answer, answered) = sync_channel(1);
-        match self.0.try_send(Question { password, hash, answer }) {
-            Ok(()) => Ok(answered),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                Err(corelane_engine::Error::status_of(StatusCode::SERVICE_UNAVAILABLE))
-            }
-        }
-    }
-}
-
 /// What a lane remembers. Passwords are not kept: a hash with keys of this lane's own stands for each.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -172,11 +132,10 @@ impl Memory {
     }
 }
 
-/// A lane's own: what it knows, and whom it asks.
+/// A lane's own: what it knows.
 #[derive(Debug)]
 pub(crate) struct Gatekeeper {
     pub(crate) lane: Lane,
-    pub(crate) verifier: Verifier,
     /// Also of whoever comes after this one.
     pub(crate) memory: Rc<Memory>,
 }
@@ -196,16 +155,8 @@ impl Gatekeeper {
         if user.is_some() && self.memory.knows(key, self.lane.now()) {
             return Ok(user.map(|user| user.name.as_str()));
         }
-        let answered = self.verifier.ask(password, hash.clone())?;
-        let right = loop {
-            match answered.try_recv() {
-                Ok(right) => break right,
-                Err(TryRecvError::Empty) => self.lane.sleep(LOOK_EVERY).await,
-                Err(TryRecvError::Disconnected) => {
-                    return Err(corelane_engine::Error::status_of(StatusCode::SERVICE_UNAVAILABLE));
-                }
-            }
-        };
+        let hash = hash.clone();
+        let right = self.lane.offload(move || is_right(&password, &hash)).await?;
         let Some(user) = user.filter(|_| right) else { return Ok(None) };
         self.memory.remember(key, self.lane.now());
         Ok(Some(&user.name))

@@ -8,7 +8,7 @@ mod table;
 pub(crate) use table::Table;
 
 use crate::{
-    auth::{Gatekeeper, Memory, Verifier},
+    auth::Gatekeeper,
     balance::By,
     config::data::{Action, BasicAuth, Forward, Route, Rules},
     router::is_plain,
@@ -30,7 +30,7 @@ pub(crate) struct Gateway {
     settings: Vec<Rc<Settings>>,
     /// The same.
     limiters: Vec<RateLimiter>,
-    gatekeeper: Option<Gatekeeper>,
+    gatekeeper: Gatekeeper,
 }
 
 impl Gateway {
@@ -38,15 +38,12 @@ impl Gateway {
         lane: &Lane,
         table: Arc<Table>,
         clusters: &[Option<Cluster>],
-        verifier: Option<&Verifier>,
         before: Option<&Self>,
     ) -> Self {
         let upstreams = clusters.iter().map(|cluster| Some(lane.upstream(cluster.as_ref()?))).collect();
-        let gatekeeper = verifier.map(|verifier| Gatekeeper {
-            lane: lane.clone(),
-            verifier: verifier.clone(),
-            memory: before.and_then(Self::memory).unwrap_or_default(),
-        });
+        // What is known of passwords a reload does not change.
+        let memory = before.map(|before| Rc::clone(&before.gatekeeper.memory)).unwrap_or_default();
+        let gatekeeper = Gatekeeper { lane: lane.clone(), memory };
         let settings = table.settings.iter().cloned().map(Rc::new).collect();
         let limiters = table.limits.iter().map(|limit| lane.rate_limit(limit)).collect();
         Self { table, upstreams, settings, limiters, gatekeeper }
@@ -72,11 +69,6 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
-    /// What is known of passwords, which a reload does not change.
-    fn memory(&self) -> Option<Rc<Memory>> {
-        self.gatekeeper.as_ref().map(|gatekeeper| Rc::clone(&gatekeeper.memory))
-    }
-
     /// What the route does, in the order in which it does it.
     async fn answer(&self, at: (usize, usize), route: &Route, mut request: Request) -> Result<Response> {
         let (rules, numbers) = (&route.rules, self.table.numbers(at));
@@ -107,8 +99,7 @@ impl Gateway {
     }
 
     async fn authenticate(&self, auth: &BasicAuth, request: &Request) -> Result<bool> {
-        let Some(gatekeeper) = &self.gatekeeper else { return Ok(false) };
-        let user = gatekeeper.user(auth, request.fields().get("authorization")).await?;
+        let user = self.gatekeeper.user(auth, request.fields().get("authorization")).await?;
         if let Some(user) = user {
             request.note("user", user);
         }

@@ -4,7 +4,6 @@ use crate::{
     Environment,
     address::Listen,
     admin::Usual,
-    auth::Verifier,
     cli::FileArgs,
     config::{
         Config, Loaded,
@@ -33,7 +32,6 @@ struct Door {
 /// What outlives a configuration.
 #[derive(Default)]
 struct Lasting {
-    verifier: Option<Verifier>,
     limits: Limits,
 }
 
@@ -63,16 +61,10 @@ fn plan(loaded: Loaded, lasting: &mut Lasting) -> Result<Plan, Failure> {
     let routes = || config.sites.iter().flat_map(|site| &site.routes);
     lasting.limits = lasting.limits.of_rules(routes().filter_map(|route| route.rules.rate_limit.as_ref()));
     let doors = doors(&config, &upstreams, &lasting.limits)?;
-    if lasting.verifier.is_none() {
-        lasting.verifier = start_verifier(&config)?;
-    }
     let routes = routes().count();
     let counts = [(config.sites.len(), "site"), (routes, "route"), (upstreams.len(), "upstream")];
-    let verifier = lasting.verifier.clone();
     Ok(Plan {
-        install: Box::new(move |builder| {
-            doors.iter().fold(builder, |builder, door| open(builder, door, verifier.as_ref()))
-        }),
+        install: Box::new(move |builder| doors.iter().fold(builder, open)),
         upstreams,
         serving,
         explained,
@@ -142,17 +134,10 @@ fn clusters_of(
     upstreams.iter().zip(needed).map(cluster).collect()
 }
 
-/// Only if somebody has a password.
-fn start_verifier(config: &Config) -> Result<Option<Verifier>, Failure> {
-    let has_users = config.sites.iter().flat_map(|site| &site.routes).any(|route| route.rules.auth.is_some());
-    let started = has_users.then(Verifier::start).transpose();
-    started.map_err(|error| Failure::Run(format!("a thread cannot start: {error}")))
-}
-
-fn open(builder: Builder, door: &Door, verifier: Option<&Verifier>) -> Builder {
-    let (table, clusters, verifier) = (door.table.clone(), door.clusters.clone(), verifier.cloned());
+fn open(builder: Builder, door: &Door) -> Builder {
+    let (table, clusters) = (door.table.clone(), door.clusters.clone());
     let settings = table.listener_settings().clone();
     builder.serve_again(door.addresses.as_slice(), Some(settings), move |lane, before: Option<&Gateway>| {
-        Ok(Gateway::new(lane, table.clone(), &clusters, verifier.as_ref(), before))
+        Ok(Gateway::new(lane, table.clone(), &clusters, before))
     })
 }

@@ -14,7 +14,8 @@ use std::{
 
 impl Lane {
     /// Runs `work` on another thread, and waits for what it gives: for what computes for long or blocks, such as
-    /// verifying a password or looking a name up. A few threads serve all lanes, and 256 pieces of work may wait for them.
+    /// verifying a password or looking a name up. Two to four threads serve all lanes, and 256 pieces of work may wait
+    /// for them.
     ///
     /// Dropping the future does not stop the work.
     ///

@@ -45,7 +45,7 @@ impl Process {
             desks,
             boards: Registry::default(),
             limits: Registry::default(),
-            workers: Workers::new(available_cpus().clamp(2, 8)),
+            workers: Workers::new((available_cpus() / 2).clamp(2, 4)),
         })
     }
 
