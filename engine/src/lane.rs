@@ -13,7 +13,7 @@ use crate::{
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
-    upstream::{Asked, Cluster, Members, Peer, Pool, Turnstile, Upstream},
+    upstream::{Asked, Cluster, Known, Members, Peer, Pool, Turnstile, Upstream},
     wheel::{TICK, Tick, Timer, Wheel},
 };
 use corelane_balancer::Rng;
@@ -104,7 +104,7 @@ pub(crate) struct Inner {
     pub(crate) doors: Doors,
     /// The latest plan whose handlers have been made.
     pub(crate) plan: Cell<u64>,
-    pub(crate) members: RefCell<Vec<Weak<Members>>>,
+    pub(crate) clusters: RefCell<Known>,
     pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
     /// Peers that were decided for one request, to be found again for another.
     pub(crate) peers: RefCell<HashMap<Peer, Rc<Members>>>,
@@ -172,7 +172,7 @@ impl Lane {
             connections: RefCell::default(),
             doors: Doors::default(),
             plan: Cell::new(0),
-            members: RefCell::default(),
+            clusters: RefCell::default(),
             pools: RefCell::default(),
             peers: RefCell::default(),
             names: RefCell::default(),
@@ -220,15 +220,12 @@ impl Lane {
             resolved = cluster.clone().resolve().unwrap_or_else(|error| panic!("{error}"));
             &resolved
         };
-        let mut all = self.0.members.borrow_mut();
-        all.retain(|members| members.strong_count() > 0);
-        if let Some(members) = all.iter().filter_map(Weak::upgrade).find(|members| members.is_of(cluster)) {
+        if let Some(members) = self.0.clusters.borrow().find(cluster) {
             members.ask(self.0.plan.get());
             return Upstream::new(self, members);
         }
-        drop(all);
         let members = Members::new(self, cluster);
-        self.0.members.borrow_mut().push(Rc::downgrade(&members));
+        self.0.clusters.borrow_mut().add(cluster.as_name(), &members);
         let endpoints: Rc<dyn Endpoints> = members.clone();
         self.0.metrics.watch(Rc::downgrade(&endpoints));
         Upstream::new(self, members)

@@ -215,7 +215,10 @@ impl Metrics {
     /// Shows a cluster's endpoints as long as somebody uses it.
     pub(crate) fn watch(&self, cluster: Weak<dyn Endpoints>) {
         let mut clusters = self.clusters.borrow_mut();
-        clusters.retain(|cluster| cluster.strong_count() > 0);
+        // Only when it would grow: thousands may be added at once.
+        if clusters.len() == clusters.capacity() {
+            clusters.retain(|cluster| cluster.strong_count() > 0);
+        }
         clusters.push(cluster);
     }
 

@@ -78,22 +78,21 @@ impl Lane {
 
     /// Another lane could not connect to this address.
     pub(crate) fn suspect(&self, address: &Address) {
-        for members in self.0.members.borrow().iter().filter_map(Weak::upgrade) {
-            members.suspect(address);
-        }
+        self.0.clusters.borrow().all().for_each(|members| members.suspect(address));
     }
 
     /// The endpoints of these clusters have changed.
     pub(crate) fn update_clusters(&self, changed: &Changed) {
-        let all: Vec<_> = self.0.members.borrow().iter().filter_map(Weak::upgrade).collect();
-        for members in all.iter().filter(|members| members.asked_by() <= changed.plan) {
-            changed.clusters.iter().for_each(|cluster| members.update(cluster));
+        for cluster in &changed.clusters {
+            let all: Vec<_> = self.0.clusters.borrow().of_name(cluster.as_name()).collect();
+            let older = all.iter().filter(|members| members.asked_by() <= changed.plan);
+            older.for_each(|members| members.update(cluster));
         }
     }
 
     /// A plan is carried out: the maxima of its clusters hold.
     pub(crate) fn hold_limits(&self, plan: u64) {
-        let all: Vec<_> = self.0.members.borrow().iter().filter_map(Weak::upgrade).collect();
+        let all: Vec<_> = self.0.clusters.borrow().all().collect();
         all.iter().filter(|members| members.asked_by() == plan).for_each(|members| members.hold_limit());
     }
 
