@@ -76,6 +76,24 @@ pub enum ErrorKind {
 type Cause = dyn std::error::Error + Send + Sync;
 
 /// An error of an exchange.
+///
+/// ```
+/// # use corelane_engine::{Error, ErrorKind, Response, Side, Stage, StatusCode};
+/// fn page(error: Error) -> Response {
+///     let words = match (error.side(), error.stage(), error.kind()) {
+///         (Side::Downstream, ..) => "it was you\n",
+///         (Side::Upstream, Stage::Connect, _) => "nobody is there\n",
+///         (Side::Upstream, _, ErrorKind::Timeout) => "it takes too long\n",
+///         (_, _, ErrorKind::Status(StatusCode::FORBIDDEN)) => "no\n",
+///         _ => "something is broken\n",
+///     };
+///     let mut response = Response::from(error);
+///     response.set_body(words);
+///     response
+/// }
+/// # let refused = page(Error::status_of(StatusCode::FORBIDDEN));
+/// # assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+/// ```
 pub struct Error {
     side: Side,
     stage: Stage,

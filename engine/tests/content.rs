@@ -266,6 +266,46 @@ fn transforms_may_swallow_grow_and_fail() {
     });
 }
 
+/// Wants to be called again, always.
+struct Restless;
+
+impl Transform for Restless {
+    fn chunk(&mut self, chunk: Chunk, out: &mut Output) -> Result<()> {
+        assert!(chunk.len() <= 32 << 10, "however much there is, it comes in pieces");
+        out.push(chunk);
+        out.call_again();
+        Ok(())
+    }
+
+    fn more(&mut self, out: &mut Output) -> Result<()> {
+        out.call_again();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_transform_that_does_nothing_over_and_over_is_ended() {
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |_| {
+            Ok(Fun(async |request: Request| {
+                let mut body = Body::from(vec![b'x'; 1 << 20]);
+                body.transform(Restless);
+                if request.path() == "/read" {
+                    return body.collect(1 << 20).await.map(|_| Response::new(StatusCode::OK));
+                }
+                Ok(Response::new(StatusCode::OK).with_body(body))
+            }))
+        });
+        let mut client = Peer::connect(rig.address());
+        assert_eq!(client.get("/read").status(), 500);
+        assert_eq!(rig.record().end, End::Handler);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(!client.rest().0.ends_with(b"0\r\n\r\n"));
+        let record = rig.record();
+        assert!(record.end == End::Handler && record.error.contains("put nothing out"), "{record:?}");
+    });
+}
+
 #[test]
 fn a_transform_that_lies_about_its_length_breaks_off() {
     struct Liar(u64);

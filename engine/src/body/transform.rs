@@ -1,7 +1,11 @@
 //! Content that is changed while it passes.
 
 use super::{Body, Chunk, Source};
-use crate::{content::Pull, error::Result};
+use crate::{
+    content::Pull,
+    error::{Error, Result},
+    io::ROOM_BYTES,
+};
 use bytes::BytesMut;
 use corelane_codec::{Fields, Length};
 use std::{
@@ -17,7 +21,7 @@ const FULL_BYTES: usize = 64 << 10;
 ///
 /// A closure `FnMut(Chunk, &mut Output) -> Result<()>` is one, too.
 pub trait Transform: 'static {
-    /// A piece of the content has come. What goes on in its place is what is put into `out`: the piece itself, changed
+    /// A piece of the content has come, of at most 32 KiB. What goes on in its place is what is put into `out`: the piece itself, changed
     /// in place or not, other bytes, or nothing.
     ///
     /// # Errors
@@ -234,7 +238,7 @@ impl Transformed {
         if let Some(pull) = self.put_out(bytes_max)? {
             return Poll::Ready(Ok(pull));
         }
-        let pull = ready!(self.inner.poll_pull(cx, usize::MAX))?;
+        let pull = ready!(self.inner.poll_pull(cx, ROOM_BYTES))?;
         Poll::Ready(self.take_in(pull, bytes_max))
     }
 
@@ -242,7 +246,7 @@ impl Transformed {
         if let Some(pull) = self.put_out(bytes_max)? {
             return Ok(Some(pull));
         }
-        let Some(pull) = self.inner.in_hand(usize::MAX)? else { return Ok(None) };
+        let Some(pull) = self.inner.in_hand(ROOM_BYTES)? else { return Ok(None) };
         self.take_in(pull, bytes_max).map(Some)
     }
 
@@ -258,6 +262,10 @@ impl Transformed {
     fn put_out(&mut self, bytes_max: usize) -> Result<Option<Pull<Chunk>>> {
         if self.out.bytes == 0 && std::mem::take(&mut self.out.again) {
             self.transform.more(&mut self.out)?;
+            if self.out.again && self.out.bytes == 0 {
+                // It would be called for ever.
+                return Err(Error::internal("a transform that wants to be called again has put nothing out"));
+            }
             self.end_if_known()?;
             return Ok(Some(Pull::Piece(self.next(bytes_max))));
         }
