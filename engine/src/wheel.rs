@@ -69,12 +69,15 @@ impl Timer {
     pub(crate) fn waits(&self, cx: &Context<'_>) {
         let mut wakers = self.wakers.borrow_mut();
         let Wakers { last, others } = &mut *wakers;
-        if last.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        // One task has one pointer. Its functions may stand in several places, where a program is compiled in parts, and
+        // then a waker and its clone do not know each other.
+        let is_it = |waker: &Waker| waker.data() == cx.waker().data();
+        if last.as_ref().is_some_and(is_it) {
             return;
         }
         if let Some(before) = last.replace(cx.waker().clone()) {
             let others = others.get_or_insert_default();
-            others.retain(|waker| !waker.will_wake(cx.waker()));
+            others.retain(|waker| !is_it(waker));
             if others.len() + 1 == WAKERS_MAX {
                 others.remove(0);
             }
