@@ -95,18 +95,19 @@ impl Exchange {
         let mut free = lane.take_exchange();
         let timer = free.as_ref().map_or_else(Timer::new, |free| free.timer.clone());
         timer.forget();
-        let opened = Self::new(Owner::Client(connection.clone()), lane, settings, timer);
-        opened.record(|record| {
+        let exchange = match free.take() {
+            Some(mut free) => {
+                let place = Rc::get_mut(&mut free).expect("nobody holds what lies in the free list");
+                *place = Self::new(Owner::Client(connection.clone()), lane, settings, timer);
+                free
+            }
+            None => Rc::new(Self::new(Owner::Client(connection.clone()), lane, settings, timer)),
+        };
+        exchange.record(|record| {
             record.peer = connection.peer.clone();
             (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
         });
-        match free.take() {
-            Some(mut free) => {
-                *Rc::get_mut(&mut free).expect("nobody holds what lies in the free list") = opened;
-                free
-            }
-            None => Rc::new(opened),
-        }
+        exchange
     }
 
     /// An exchange without a client: a request of our own.

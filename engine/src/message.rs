@@ -384,7 +384,7 @@ pub struct Response {
     pub(crate) body: Body,
     upstream: Option<UpstreamInfo>,
     /// Why it is no better.
-    pub(crate) error: Option<Error>,
+    pub(crate) error: Option<Box<Error>>,
 }
 
 impl std::fmt::Debug for Response {
@@ -469,7 +469,7 @@ impl Response {
 
     /// The error that this tells a client of, if it was [made of one](Self::from).
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 }
 
@@ -493,7 +493,7 @@ impl Response {
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
         let mut response = Self::of_error(&error);
-        response.error = Some(error);
+        response.error = Some(Box::new(error));
         response
     }
 }

@@ -103,7 +103,7 @@ pub async fn call(handler: &impl Handler, request: Request) -> Answer {
     let result = handler.handle(request.on_trial(&exchange)).await;
     let (response, mut error) = match result {
         Ok(mut response) => {
-            let error = response.error.take();
+            let error = response.error.take().map(|error| *error);
             (response, error)
         }
         Err(error) => (Response::of_error(&error), Some(error)),

@@ -40,6 +40,8 @@ pub struct Attempts<'r> {
     /// Whose fault the last failure was.
     side: Side,
     last: Option<Last>,
+    /// The head of the attempt that is being made, if it is not the request's own.
+    head: Option<RequestHead>,
     /// What came of each that has failed.
     reasons: Vec<Attempt>,
     /// Why nobody can be asked, or nobody else: it would end the same.
@@ -59,8 +61,6 @@ pub struct NextAttempt<'a, 'r> {
     attempts: &'a mut Attempts<'r>,
     endpoint: EndpointId,
     lease: Lease,
-    /// The head, if it is not the request's own.
-    head: Option<RequestHead>,
     timeout: Option<Duration>,
 }
 
@@ -104,6 +104,7 @@ impl Upstream {
             made: 0,
             side: Side::Upstream,
             last: None,
+            head: None,
             reasons: Vec::new(),
             over,
         }
@@ -131,6 +132,8 @@ impl<'r> Attempts<'r> {
         if let Some(error) = &self.over {
             return Err(error.again());
         }
+        // One that was not sent may have had its own.
+        self.forget_head();
         let (mut again, mut fresh) = (None, false);
         if let Some(last) = self.last.take() {
             if let Some(status) = last.status {
@@ -154,7 +157,7 @@ impl<'r> Attempts<'r> {
             self.made += 1;
             match roster.lease(endpoint, fresh, &self.exchange).await {
                 Ok(lease) => {
-                    return Ok(NextAttempt { attempts: self, endpoint, lease, head: None, timeout: None });
+                    return Ok(NextAttempt { attempts: self, endpoint, lease, timeout: None });
                 }
                 // Other endpoints are no way around the cluster's maximum.
                 Err(error) if error.kind() == ErrorKind::Busy => {
@@ -198,6 +201,12 @@ impl<'r> Attempts<'r> {
     /// The request. Fields that are set here are set for every attempt that follows.
     pub fn request(&mut self) -> &mut Request {
         self.request
+    }
+
+    fn forget_head(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.exchange.lane().give_request(head);
+        }
     }
 
     fn verdict(&self, last: &Last) -> Verdict {
@@ -290,7 +299,7 @@ impl NextAttempt<'_, '_> {
 
     /// The fields that it sends.
     pub fn fields(&self) -> &Fields {
-        &self.head.as_ref().unwrap_or(&self.attempts.request.head).fields
+        &self.attempts.head.as_ref().unwrap_or(&self.attempts.request.head).fields
     }
 
     /// The fields that it sends, to change: those of the request, and of other attempts, stay as they are.
@@ -300,9 +309,10 @@ impl NextAttempt<'_, '_> {
 
     /// The whole head, to change for this attempt alone.
     pub fn head_mut(&mut self) -> &mut RequestHead {
-        self.head.get_or_insert_with(|| {
-            let mut head = self.attempts.exchange.lane().take_request();
-            head.clone_from(&self.attempts.request.head);
+        let Attempts { head, exchange, request, .. } = &mut *self.attempts;
+        head.get_or_insert_with(|| {
+            let mut head = exchange.lane().take_request();
+            head.clone_from(&request.head);
             head
         })
     }
@@ -325,22 +335,20 @@ impl NextAttempt<'_, '_> {
             let host = self.endpoint().to_string();
             self.fields_mut().set("host", host);
         }
-        let Self { attempts, endpoint, lease, head, timeout } = self;
+        let Self { attempts, endpoint, lease, timeout } = self;
         let (reused, lane) = (lease.reused, lease.lane().clone());
         let Request { head: own_head, body, .. } = &mut *attempts.request;
         let expects = own_head.expects_continue && awaits_continue(&body.0);
         let order = Order {
-            head: head.as_ref().unwrap_or(own_head),
+            head: attempts.head.as_ref().unwrap_or(own_head),
             content: &mut body.0,
             exchange: &attempts.exchange,
             manner: Manner { expects, once: !attempts.idempotent },
             timeout,
         };
         let result = attempt::run(lease, order).await;
-        if let Some(head) = head {
-            lane.give_request(head);
-        }
         body.settle();
+        attempts.forget_head();
         match result {
             Ok(mut response) => {
                 attempts.answered(endpoint, reused, response.status());

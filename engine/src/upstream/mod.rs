@@ -67,10 +67,11 @@ impl Upstream {
     pub async fn send(&self, mut request: impl BorrowMut<Request>) -> Result<Response> {
         let mut attempts = self.attempts(request.borrow_mut());
         loop {
-            match attempts.next().await?.send().await {
-                Ok(response) if !attempts.worth_retrying(&response) => return Ok(response),
-                Ok(_) | Err(_) if attempts.may_retry() => {}
-                outcome => return outcome,
+            let outcome = attempts.next().await?.send().await;
+            // By reference: a response is large, and this is every request's way.
+            let is_good = outcome.as_ref().is_ok_and(|response| !attempts.worth_retrying(response));
+            if is_good || !attempts.may_retry() {
+                return outcome;
             }
         }
     }
