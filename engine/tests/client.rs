@@ -262,7 +262,7 @@ fn work_beyond_what_may_wait_is_refused() {
     })
     .expect("a lane");
     // 256 wait, and a few are being done.
-    assert!((20..PIECES - 256).contains(&refused), "{refused} refused");
+    assert!((20..=PIECES - 256).contains(&refused), "{refused} refused");
     assert_eq!((fine, done.load(Ordering::SeqCst)), (PIECES - refused, PIECES - refused));
 }
 

@@ -1,6 +1,6 @@
 //! The binary under test: started on a free port, watched, and ended with the value that stands for it.
 
-use super::clock::{Deadline, PATIENCE};
+use super::clock::{Deadline, PATIENCE, poll};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -124,6 +124,14 @@ impl Proxy {
 
     /// How many descriptors it has open that are sockets.
     pub(crate) fn sockets(&self) -> usize {
+        // It listens before the thread of all that is no request has begun, which has sockets, too.
+        let has_begun = || {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+            let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+            let mut names = tasks.filter_map(|task| name(task.ok()?));
+            names.any(|name| name.starts_with("corelane-contro")).then_some(())
+        };
+        poll(PATIENCE, has_begun).expect("it starts to its end");
         let links = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs");
         let target = |link: std::io::Result<std::fs::DirEntry>| std::fs::read_link(link.ok()?.path()).ok();
         links.filter_map(target).filter(|target| target.to_string_lossy().starts_with("socket:")).count()
