@@ -110,8 +110,8 @@
 //!
 //! [`Upstream::send`] tries again where that is safe: what was not sent goes to the next endpoint, whatever the method;
 //! what may have been done is done again only if it is idempotent, its content was kept (64 KiB by default), and
-//! [`RetryPolicy`] allows it. A request that got one byte of an answer is never sent twice. To fail over to another cluster,
-//! send a `&mut Request`, and ask whether it may be sent once more:
+//! [`RetryPolicy`] allows it. A request that got one byte of an answer is not sent again, unless the policy says so of its
+//! status. To fail over to another cluster, send a `&mut Request`, and ask whether it may be sent once more:
 //!
 //! ```
 //! # use corelane_engine::{Request, Response, Result, Upstream};
