@@ -2,13 +2,24 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | `load` | sends requests and measures what comes back |
+//! | `origin` | a server that behaves as it is told to |
+//! | `report` | pages with tables and plots |
+//! | `websocket` | frames and the handshake's proof |
+//! | `clock`, `interrupt` | the clocks of a measurement; Ctrl-C |
 //! | `units` | what durations, sizes and rates look like on the command line |
 //! | `failure` | why a command failed, in a sentence, and the exit code |
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod failure;
+mod interrupt;
+mod load;
+mod origin;
+mod report;
 mod units;
+mod websocket;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -27,7 +38,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Load(Box<load::Args>),
+    Origin(origin::Args),
+}
 
 /// The program. It ends the process itself, with 2, when the command line is wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -41,7 +55,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn command(cli: Cli) -> Result<(), Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Load(args) => load::run(&args),
+        Command::Origin(args) => origin::run(&args),
+    }
 }
 
 /// Writes to standard output; a reader that has left is no failure.

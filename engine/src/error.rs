@@ -71,6 +71,8 @@ pub enum ErrorKind {
     NotReplayable,
     /// The handler says so, with this status.
     Status(StatusCode),
+    /// The handler wants the client to get no answer at all.
+    Unanswered,
 }
 
 type Cause = dyn std::error::Error + Send + Sync;
@@ -145,6 +147,12 @@ impl Error {
     /// An answer by way of `?`: the client gets `status` with a line of text.
     pub const fn status_of(status: StatusCode) -> Self {
         Self::new(Side::Internal, Stage::Route, ErrorKind::Status(status))
+    }
+
+    /// No answer: the client's connection is reset, so that whoever floods or probes learns nothing and costs no more
+    /// (nginx's `return 444`). If the answer has begun, this is as any other error.
+    pub const fn unanswered() -> Self {
+        Self::new(Side::Internal, Stage::Route, ErrorKind::Unanswered)
     }
 
     /// Whose side it happened on.
@@ -250,6 +258,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => f.write_str("more content than may be"),
             Self::NotReplayable => f.write_str("the content cannot be sent again"),
             Self::Status(status) => write!(f, "{status}"),
+            Self::Unanswered => f.write_str("is to get no answer"),
         }
     }
 }

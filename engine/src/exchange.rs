@@ -49,6 +49,7 @@ pub(crate) async fn serve<H: Handler>(
         Ok(Admitted::Answer(response)) => Ok(response),
         Err(error) => Err(error),
     };
+    let is_unanswered = matches!(&answer, Err(error) if error.kind() == ErrorKind::Unanswered);
     let response = match answer {
         Ok(response) => {
             if let Some(error) = response.error() {
@@ -69,6 +70,7 @@ pub(crate) async fn serve<H: Handler>(
             }
             sent => sent,
         },
+        None if is_unanswered => Err(Error::unanswered()),
         None => Err(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed)),
     };
     let ended = match sent {
@@ -197,7 +199,7 @@ fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
     let gone = error.side() == Side::Downstream
         && (matches!(error.kind(), ErrorKind::Closed | ErrorKind::Io(_))
             || End::from(error) == End::ClientClosed);
-    if connection.response_begun() || gone {
+    if connection.response_begun() || gone || error.kind() == ErrorKind::Unanswered {
         return None;
     }
     if error.side() == Side::Downstream || !connection.request_ended() {
@@ -210,6 +212,10 @@ fn refuse(exchange: &Exchange, error: &Error) -> Option<Response> {
 /// The response cannot be completed. What was sent of it goes out, and then the client can tell.
 async fn cut_short(exchange: &Exchange, error: &Error) {
     let connection = exchange.connection();
+    if error.kind() == ErrorKind::Unanswered {
+        connection.io.abort();
+        return;
+    }
     if error.side() == Side::Downstream {
         // The client does not take what it is sent, or has gone.
         connection.cut_short();

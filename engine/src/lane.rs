@@ -5,7 +5,7 @@ use crate::{
     context::Exchange,
     door::{Doors, Watch},
     downstream::Downstream,
-    io::{self, Buffers, Pumps, bell::Bell, driver::Running},
+    io::{self, Buffers, Pumps, alarm::Alarm, bell::Bell, driver::Running},
     letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
     process::Process,
@@ -19,7 +19,7 @@ use crate::{
 use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
     os::fd::OwnedFd,
@@ -94,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) pumps: Pumps,
     pub(crate) metrics: Metrics,
     pub(crate) bell: Bell,
+    /// Made when somebody waits for a moment first.
+    alarm: OnceCell<Alarm>,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) drain: Cell<Drain>,
     /// The lane's thread ends although nobody asked the engine to.
@@ -167,6 +169,7 @@ impl Lane {
             pumps: Pumps::default(),
             metrics: Metrics::new(),
             bell,
+            alarm: OnceCell::new(),
             rng: RefCell::new(Rng::new(crate::sys::random())),
             drain: Cell::new(Drain::No),
             connections: RefCell::default(),
@@ -294,7 +297,33 @@ impl Lane {
         .await
     }
 
-    /// Waits at least so long.
+    /// Waits until [`now`](Self::now) is `due`, to within the system's own latency: some microseconds where
+    /// [`sleep`](Self::sleep) takes up to a millisecond more. It costs some calls of the system.
+    pub async fn sleep_until(&self, due: Duration) {
+        let Some(alarm) = self.alarm() else {
+            return self.sleep(due.saturating_sub(self.now())).await;
+        };
+        alarm.wait(due, || self.now()).await;
+    }
+
+    /// The lane's alarm; `None` if there is no descriptor left for it.
+    fn alarm(&self) -> Option<&Alarm> {
+        if self.0.alarm.get().is_none() {
+            let made = Alarm::new().ok()?;
+            assert!(self.0.alarm.set(made).is_ok(), "it was not there");
+            let lane = self.clone();
+            self.spawn_forever(move || {
+                let lane = lane.clone();
+                async move {
+                    let alarm = lane.0.alarm.get().expect("it was set");
+                    while alarm.gone_off(|| lane.now()).await.is_ok() {}
+                }
+            });
+        }
+        self.0.alarm.get()
+    }
+
+    /// Waits at least so long, and up to some milliseconds more.
     pub async fn sleep(&self, duration: Duration) {
         io::sleep(duration).await;
     }

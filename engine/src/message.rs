@@ -333,6 +333,14 @@ impl Request {
         self.connection().map_or_else(Rc::default, |connection| connection.state())
     }
 
+    /// The client's connection ends with this exchange: the response says `Connection: close`, and what the client has
+    /// sent behind the request is not answered. Nothing for a request of our own.
+    pub fn close_connection(&self) {
+        if let Some(connection) = self.connection() {
+            connection.close_after();
+        }
+    }
+
     /// The id that the origin gets as `X-Request-Id` and that stands in the record: the client's if it is sane, else
     /// 128 random bits in hexadecimal.
     pub fn id(&self) -> String {

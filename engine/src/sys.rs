@@ -63,6 +63,24 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)) }
 }
 
+/// A timer of the monotonic clock, disarmed: readable once it has gone off.
+pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: timerfd_create takes no pointer; a descriptor that it returns is new and ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::timerfd_create(libc::CLOCK_MONOTONIC, flags))?)) }
+}
+
+/// Has a [`timerfd`] go off once, after `wait`, which is not zero.
+pub(crate) fn arm(fd: RawFd, wait: Duration) {
+    let value = libc::timespec {
+        tv_sec: libc::time_t::try_from(wait.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: wait.subsec_nanos().into(),
+    };
+    let once = libc::itimerspec { it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+    // SAFETY: the kernel reads `once` during the call, and is not asked for the old value.
+    unsafe { libc::timerfd_settime(fd, 0, &raw const once, std::ptr::null_mut()) };
+}
+
 /// Another descriptor for what `fd` stands for, closed on exec.
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.

@@ -275,3 +275,43 @@ fn an_answer_that_cannot_be_sent_breaks_nothing_else() {
         assert_eq!(Peer::connect(rig.address()).get("/").text(), "text\n");
     });
 }
+
+#[test]
+fn a_handler_may_give_no_answer_at_all() {
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |_| {
+            Ok(Fun(async |request: Request| match request.path() {
+                "/flood" => Err(Error::unanswered()),
+                _ => text("hello\n"),
+            }))
+        });
+        let mut client = Peer::connect(rig.address());
+        assert_eq!(client.get("/").text(), "hello\n");
+        assert_eq!(rig.record().end, End::Done);
+        client.send("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.more(Duration::from_secs(5)), Err(Over::Reset));
+        let record = rig.record();
+        assert_eq!((record.end, record.status), (End::Handler, 0));
+        assert!(record.error.contains("no answer"), "{}", record.error);
+    });
+}
+
+#[test]
+fn a_handler_may_end_the_connection_with_its_answer() {
+    on_both(|driver| {
+        let rig = Rig::serve(driver, |_| {
+            Ok(Fun(async |request: Request| {
+                if request.path() == "/last" {
+                    request.close_connection();
+                }
+                text("hello\n")
+            }))
+        });
+        let mut client = Peer::connect(rig.address());
+        assert_eq!(client.get("/").field("connection"), None);
+        client.send("GET /last HTTP/1.1\r\nHost: a\r\n\r\nGET /unanswered HTTP/1.1\r\nHost: a\r\n\r\n");
+        let last = client.message();
+        assert_eq!((last.text().as_str(), last.field("connection")), ("hello\n", Some("close")));
+        assert_eq!(client.more(Duration::from_secs(5)), Err(Over::Closed));
+    });
+}

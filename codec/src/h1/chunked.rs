@@ -15,7 +15,7 @@ use std::ops::Range;
 const SIZE_DIGITS_MAX: u8 = 16;
 
 /// Reads one content in the chunked coding. Extensions are checked and dropped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Decoder {
     state: State,
     digits: u8,

@@ -9,7 +9,7 @@ use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead};
 use http::{Method, StatusCode};
 
 /// A connection to an origin.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Client {
     sending: Outgoing,
     receiving: Receiving,
@@ -21,7 +21,7 @@ pub struct Client {
     persistent: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Receiving {
     Head(Start),
     Content(Incoming),

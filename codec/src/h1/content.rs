@@ -7,7 +7,7 @@ use super::{Event, Received, Wrap};
 use crate::{Error, Fields, Kind, Length, Limits};
 
 /// Content that is being received.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Incoming {
     /// So many bytes are left.
     Known(u64),

@@ -3,6 +3,7 @@
 //! Everything above sees [`Connection`], [`Listener`], [`spawn`] and [`sleep`], so that the loop below can be
 //! replaced (by a ring of our own, or by a simulated one) without anybody noticing.
 
+pub(crate) mod alarm;
 pub(crate) mod bell;
 pub(crate) mod buffer;
 pub(crate) mod clock;

@@ -1,0 +1,281 @@
+//! What is said on a connection: a request and its answer, or a message and its echo.
+
+use super::{
+    tally::Fault,
+    target::{Handshake, Target},
+};
+use crate::websocket::{self, Opcode};
+use corelane_codec::{Limits, ResponseHead, h1};
+use corelane_engine::Link;
+use http::StatusCode;
+use std::{io, rc::Rc};
+
+/// What an answer has to be to count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expected {
+    /// Its status; `None`: any 2xx.
+    pub(crate) status: Option<u16>,
+    /// The bytes of its content.
+    pub(crate) size: Option<u64>,
+}
+
+/// What the bytes that came were.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A part of an answer.
+    Part,
+    /// An answer has come to its end.
+    Answer(Result<(), (Fault, String)>),
+    /// Something that no answer follows.
+    Broken(String),
+}
+
+/// One connection's part in what is said.
+#[derive(Debug)]
+pub(crate) enum Speech {
+    Http(Box<Http>),
+    WebSocket(Messages),
+}
+
+impl Speech {
+    /// Makes something of what has come: what it was, how much of it is done with, and what is to be answered at once.
+    pub(crate) fn hear(&mut self, target: &Target, expected: &Expected, input: &[u8]) -> (usize, Heard) {
+        match self {
+            Self::Http(http) => http.hear(target, expected, input),
+            Self::WebSocket(messages) => messages.hear(input),
+        }
+    }
+
+    /// The other side has ended: whether that completes the answer that is under way.
+    pub(crate) fn hear_end(&mut self, expected: &Expected) -> Option<Result<(), (Fault, String)>> {
+        match self {
+            Self::Http(http) => http.hear_end(expected),
+            Self::WebSocket(_) => None,
+        }
+    }
+
+    /// Whether another answer may follow on this connection.
+    pub(crate) fn may_go_on(&self) -> bool {
+        match self {
+            Self::Http(http) => http.persistent,
+            Self::WebSocket(_) => true,
+        }
+    }
+}
+
+/// Requests.
+#[derive(Debug)]
+pub(crate) struct Http {
+    limits: Rc<Limits>,
+    /// Of the answer under way.
+    codec: Option<h1::Client>,
+    head: ResponseHead,
+    size: u64,
+    persistent: bool,
+}
+
+impl Http {
+    pub(crate) fn new(limits: &Rc<Limits>) -> Self {
+        Self { limits: limits.clone(), codec: None, head: ResponseHead::new(), size: 0, persistent: true }
+    }
+
+    fn hear(&mut self, target: &Target, expected: &Expected, input: &[u8]) -> (usize, Heard) {
+        let mut consumed = 0;
+        let codec = self.codec.get_or_insert_with(|| target.asked.clone());
+        loop {
+            let rest = input.get(consumed..).unwrap_or_default();
+            let received = match codec.receive(&self.limits, rest, &mut self.head) {
+                Ok(received) => received,
+                Err(error) => return (consumed, Heard::Broken(format!("a response with a {}", error.kind.as_str()))),
+            };
+            consumed += received.consumed;
+            match received.event {
+                h1::Event::NeedMore => return (consumed, Heard::Part),
+                h1::Event::Head | h1::Event::Interim => {}
+                h1::Event::Data(range) => self.size += range.len() as u64,
+                h1::Event::End => return (consumed, Heard::Answer(self.end(expected))),
+            }
+        }
+    }
+
+    fn hear_end(&mut self, expected: &Expected) -> Option<Result<(), (Fault, String)>> {
+        let codec = self.codec.as_mut()?;
+        // Content that ends with the connection, and nothing else, is whole now.
+        (codec.begun() && codec.receive_end().is_ok()).then(|| self.end(expected))
+    }
+
+    fn end(&mut self, expected: &Expected) -> Result<(), (Fault, String)> {
+        self.persistent = self.codec.take().is_some_and(|codec| codec.may_reuse());
+        let (status, size) = (self.head.status, std::mem::take(&mut self.size));
+        let as_expected = match expected.status {
+            Some(expected) => status.as_u16() == expected,
+            None => status.is_success(),
+        };
+        if !as_expected {
+            return Err((Fault::Status, format!("the status {status}")));
+        }
+        match expected.size {
+            Some(expected) if expected != size => {
+                Err((Fault::Body, format!("content of {size} bytes, not {expected}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Messages that are to come back as they were.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    content: Rc<[u8]>,
+    /// How much of the message under way has come back.
+    at: usize,
+}
+
+impl Messages {
+    fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
+        let mut consumed = 0;
+        loop {
+            let rest = input.get(consumed..).unwrap_or_default();
+            let frame = match websocket::read(rest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return (consumed, Heard::Part),
+                Err(error) => return (consumed, Heard::Broken(format!("a WebSocket frame that is wrong ({error:?})"))),
+            };
+            consumed += frame.content.end;
+            if frame.opcode == Opcode::Close {
+                return (consumed, Heard::Broken("a close frame".to_owned()));
+            }
+            if frame.mask.is_some() {
+                return (consumed, Heard::Broken("a masked frame from a server (RFC 6455 §5.1)".to_owned()));
+            }
+            if frame.opcode.is_control() {
+                continue;
+            }
+            let end = self.at + frame.content.len();
+            let same = self.content.get(self.at..end) == rest.get(frame.content);
+            if !same || frame.last && end != self.content.len() {
+                self.at = 0;
+                let says = "a message that is not the one that was sent".to_owned();
+                return (consumed, Heard::Answer(Err((Fault::Body, says))));
+            }
+            self.at = end;
+            if frame.last {
+                self.at = 0;
+                return (consumed, Heard::Answer(Ok(())));
+            }
+        }
+    }
+}
+
+/// Switches a connection to WebSocket.
+pub(crate) async fn shake_hands(
+    link: &Link,
+    handshake: &Handshake,
+    content: &Rc<[u8]>,
+) -> Result<Speech, (Fault, String)> {
+    let broken = |error: io::Error| (Fault::Reset, format!("the connection broke in its handshake: {error}"));
+    link.send(&handshake.bytes).await.map_err(broken)?;
+    let (mut codec, mut head) = (handshake.asked.clone(), ResponseHead::new());
+    let limits = Limits::default();
+    loop {
+        let received = link.with_input(|input| codec.receive(&limits, input, &mut head));
+        let received = received
+            .map_err(|error| (Fault::Body, format!("a handshake answered with a {}", error.kind.as_str())))?;
+        link.consume(received.consumed);
+        match received.event {
+            h1::Event::Head if head.status == StatusCode::SWITCHING_PROTOCOLS => break,
+            h1::Event::Head => return Err((Fault::Status, format!("the handshake was answered with {}", head.status))),
+            h1::Event::NeedMore => {
+                if !link.fill().await.map_err(broken)? {
+                    let says = "the connection was closed in its handshake".to_owned();
+                    return Err((Fault::Reset, says));
+                }
+            }
+            h1::Event::Interim | h1::Event::Data(_) | h1::Event::End => {}
+        }
+    }
+    if head.fields.get("sec-websocket-accept") != Some(handshake.accept.as_bytes()) {
+        let says = "the handshake's Sec-WebSocket-Accept is wrong (RFC 6455 §4.1)".to_owned();
+        return Err((Fault::Body, says));
+    }
+    Ok(Speech::WebSocket(Messages { content: content.clone(), at: 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::target::{Asking, Url};
+
+    fn target() -> Target {
+        let url = Url::parse("http://example.com/").expect("a URL");
+        let asking = Asking {
+            method: http::Method::GET,
+            fields: Vec::new(),
+            body: [].into(),
+            close: false,
+            websocket: false,
+        };
+        Target::new(&url, &asking).expect("a request")
+    }
+
+    fn http() -> Speech {
+        Speech::Http(Box::new(Http::new(&Rc::default())))
+    }
+
+    #[test]
+    fn answers_are_checked() {
+        let target = target();
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1";
+        let any = Expected::default();
+        let mut speech = http();
+        assert_eq!(speech.hear(&target, &any, &answer[..20]), (0, Heard::Part));
+        assert_eq!(speech.hear(&target, &any, answer), (answer.len() - 8, Heard::Answer(Ok(()))));
+        assert!(speech.may_go_on());
+        let wrong_size = Expected { size: Some(3), ..any };
+        let (_, heard) = http().hear(&target, &wrong_size, answer);
+        assert!(matches!(heard, Heard::Answer(Err((Fault::Body, _)))), "{heard:?}");
+        let created = Expected { status: Some(201), ..any };
+        let (_, heard) = http().hear(&target, &created, answer);
+        assert!(matches!(heard, Heard::Answer(Err((Fault::Status, _)))), "{heard:?}");
+        let (_, heard) = http().hear(&target, &any, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        assert!(matches!(heard, Heard::Answer(Err((Fault::Status, _)))), "{heard:?}");
+        let (_, heard) = http().hear(&target, &any, b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n");
+        assert!(matches!(heard, Heard::Broken(_)), "{heard:?}");
+    }
+
+    #[test]
+    fn a_close_ends_only_what_it_may_end() {
+        let target = target();
+        let any = Expected::default();
+        let mut speech = http();
+        assert_eq!(speech.hear_end(&any), None);
+        let (_, heard) = speech.hear(&target, &any, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh");
+        assert_eq!((heard, speech.hear_end(&any)), (Heard::Part, None));
+        let mut speech = http();
+        speech.hear(&target, &any, b"HTTP/1.1 200 OK\r\n\r\nh");
+        assert_eq!(speech.hear_end(&any), Some(Ok(())));
+        assert!(!speech.may_go_on());
+    }
+
+    #[test]
+    fn echoes_are_compared() {
+        let content: Rc<[u8]> = b"hello".as_slice().into();
+        let messages = || Messages { content: content.clone(), at: 0 };
+        let mut bytes = Vec::new();
+        websocket::write(Opcode::Ping, b"x", &mut bytes);
+        websocket::write(Opcode::Binary, b"hello", &mut bytes);
+        assert_eq!(messages().hear(&bytes), (bytes.len(), Heard::Answer(Ok(()))));
+        // In two frames.
+        let pieces = [&[0x02, 2][..], b"he", &[0x80, 3], b"llo"].concat();
+        assert_eq!(messages().hear(&pieces), (pieces.len(), Heard::Answer(Ok(()))));
+        for wrong in [&b"hellO"[..], b"hell", b"hello!", b""] {
+            let mut bytes = Vec::new();
+            websocket::write(Opcode::Binary, wrong, &mut bytes);
+            let (_, heard) = messages().hear(&bytes);
+            assert!(matches!(heard, Heard::Answer(Err((Fault::Body, _)))), "{heard:?}");
+        }
+        let mut bytes = Vec::new();
+        websocket::write(Opcode::Close, b"", &mut bytes);
+        assert!(matches!(messages().hear(&bytes), (_, Heard::Broken(_))));
+    }
+}
