@@ -147,8 +147,12 @@ impl Link {
         .await
     }
 
-    /// Begins to send what `write` appends to a buffer, which has room for [`SEND_BYTES_MAX`](Self::SEND_BYTES_MAX) bytes;
-    /// [`poll_sent`](Self::poll_sent) does the rest. The bytes before what is appended are not `write`'s.
+    /// Begins to send what `write` appends to a buffer, which has room for [`SEND_BYTES_MAX`](Self::SEND_BYTES_MAX) bytes.
+    /// The bytes before what is appended are not `write`'s.
+    ///
+    /// The system gets it at once, and nearly always takes all of a few KiB. [`poll_sent`](Self::poll_sent) waits for
+    /// that, and sees to the rest; whoever next hears of the link by its answer may leave it until then, and is not woken
+    /// in between.
     ///
     /// # Panics
     /// If something is being sent.
@@ -159,6 +163,7 @@ impl Link {
             self.lane.0.buffers.give(buffer);
         } else {
             self.io.begin_send(buffer);
+            self.io.submit_send();
         }
     }
 

@@ -9,13 +9,7 @@ use super::{
 use crate::{failure::Failure, units, websocket};
 use corelane_engine::Address;
 use http::Method;
-use std::{
-    io,
-    net::TcpStream,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::TcpStream, path::PathBuf, sync::Arc, time::Duration};
 
 /// Connections of a closed loop, unless it is said.
 const CONNECTIONS_CLOSED: usize = 64;
@@ -143,9 +137,9 @@ impl Args {
     fn asking(&self) -> Result<Asking, Failure> {
         let body = self.content()?;
         let method = match &self.method {
-            Some(method) => method
-                .parse()
-                .map_err(|_| Failure::Usage(format!("`{method}` is not a method; write it as GET or POST")))?,
+            Some(method) => method.parse().map_err(|_| {
+                Failure::Usage(format!("`{method}` is not a method; write it as GET or POST"))
+            })?,
             None if body.is_empty() => Method::GET,
             None => Method::POST,
         };
@@ -158,14 +152,23 @@ impl Args {
         };
         for header in &self.header {
             let Some((name, value)) = header.split_once(':') else {
-                return Err(Failure::Usage(format!("the header `{header}` has no colon; write it as 'Name: value'")));
+                return Err(Failure::Usage(format!(
+                    "the header `{header}` has no colon; write it as 'Name: value'"
+                )));
             };
             let (name, value) = (name.trim(), value.trim());
             let lower = name.to_ascii_lowercase();
             match lower.as_str() {
                 "connection" if value.eq_ignore_ascii_case("keep-alive") => {}
-                "connection" | "content-length" | "expect" | "keep-alive" | "te" | "transfer-encoding"
-                | "upgrade" | "sec-websocket-key" | "sec-websocket-version" => {
+                "connection"
+                | "content-length"
+                | "expect"
+                | "keep-alive"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+                | "sec-websocket-key"
+                | "sec-websocket-version" => {
                     return Err(Failure::Usage(format!(
                         "the header `{name}` says how a message is sent, which is decided here; see --new-connection, \
                          --body-size, --websocket"

@@ -11,13 +11,14 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 /// Rounds of sending and receiving before the other connections get a turn.
 const ROUNDS_PER_TURN: usize = 16;
+/// A system takes so many bytes at once when nothing else waits to be sent.
+const QUICKLY_SENT_MAX: usize = 2048;
 /// How long a connection waits after it could not be made, at first and at most: a target that is down is not stormed.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -89,7 +90,9 @@ struct Connection<'a> {
     speech: Speech,
     in_flight: VecDeque<Flight>,
     /// A request of which a part has been sent.
-    partly: Option<(Arc<[u8]>, usize)>,
+    partly: Option<(Rc<[u8]>, usize)>,
+    /// What was sent last, until it is known to be gone.
+    sent_bytes: usize,
     /// The time of what is being done; one look at the clock for everything that came at once.
     now: Option<Duration>,
     /// Bytes of the answer under way.
@@ -100,12 +103,12 @@ impl<'a> Connection<'a> {
     fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, link: Rc<Link>, speech: Speech) -> Self {
         seat.sit(&link);
         let in_flight = VecDeque::with_capacity(worker.plan.pipeline);
-        Self { worker, seat, link, speech, in_flight, partly: None, now: None, heard_bytes: 0 }
+        Self { worker, seat, link, speech, in_flight, partly: None, sent_bytes: 0, now: None, heard_bytes: 0 }
     }
 
     /// Begins with the request for which the connection was opened.
     async fn serve(mut self, first: Flight) {
-        self.partly = Some((self.worker.group.targets[first.job.target].bytes.clone(), 0));
+        self.partly = Some((self.worker.requests[first.job.target].clone(), 0));
         self.in_flight.push_back(first);
         self.note_oldest();
         while let Turn::Yield = poll_fn(|cx| self.poll(cx)).await {
@@ -115,9 +118,12 @@ impl<'a> Connection<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.now = None;
+        self.seat.is_polled_by(cx.waker());
         for _ in 0..ROUNDS_PER_TURN {
             // Why sending failed is what receiving says, behind the answer if there was one.
-            let mut moved = matches!(self.link.poll_sent(cx), Poll::Ready(Ok(()))) && self.send(cx);
+            let mut moved = self.wants_to_send()
+                && matches!(self.link.poll_sent(cx), Poll::Ready(Ok(())))
+                && self.send(cx);
             match self.link.poll_fill(cx) {
                 Poll::Ready(Ok(true)) => {
                     moved = true;
@@ -144,6 +150,14 @@ impl<'a> Connection<'a> {
         Poll::Ready(Turn::Yield)
     }
 
+    /// Whether it matters when the last send is done. It does not where all that may be under way is: the answer tells,
+    /// and being woken twice for each would cost more.
+    fn wants_to_send(&self) -> bool {
+        self.partly.is_some()
+            || self.sent_bytes > QUICKLY_SENT_MAX
+            || self.in_flight.len() < self.worker.plan.pipeline
+    }
+
     fn now(&mut self) -> Duration {
         *self.now.get_or_insert_with(|| self.worker.lane.now())
     }
@@ -153,6 +167,7 @@ impl<'a> Connection<'a> {
         let pipeline = self.worker.plan.pipeline;
         if self.partly.is_none() {
             if self.in_flight.len() >= pipeline {
+                self.sent_bytes = 0;
                 return false;
             }
             let now = self.now();
@@ -163,27 +178,34 @@ impl<'a> Connection<'a> {
         }
         let (now, link) = (self.now(), self.link.clone());
         link.begin_send(|out| {
-            let room_end = out.len() + Link::SEND_BYTES_MAX;
-            loop {
-                if let Some((bytes, at)) = &mut self.partly {
-                    let end = bytes.len().min(*at + (room_end - out.len()));
-                    out.extend_from_slice(&bytes[*at..end]);
-                    *at = end;
-                    if end < bytes.len() {
-                        return;
-                    }
-                    self.partly = None;
-                }
-                if self.in_flight.len() >= pipeline {
-                    return;
-                }
-                let Some(job) = self.worker.take(self.seat, now) else { return };
-                self.in_flight.push_back(Flight { job, sent: now });
-                self.partly = Some((self.worker.group.targets[job.target].bytes.clone(), 0));
-            }
+            let begin = out.len();
+            self.fill(out, now);
+            self.sent_bytes = out.len() - begin;
         });
         self.note_oldest();
         true
+    }
+
+    /// Writes requests for as long as there are any, there is room, and they may be under way.
+    fn fill(&mut self, out: &mut Vec<u8>, now: Duration) {
+        let room_end = out.len() + Link::SEND_BYTES_MAX;
+        loop {
+            if let Some((bytes, at)) = &mut self.partly {
+                let end = bytes.len().min(*at + (room_end - out.len()));
+                out.extend_from_slice(&bytes[*at..end]);
+                *at = end;
+                if end < bytes.len() {
+                    return;
+                }
+                self.partly = None;
+            }
+            if self.in_flight.len() >= self.worker.plan.pipeline {
+                return;
+            }
+            let Some(job) = self.worker.take(self.seat, now) else { return };
+            self.in_flight.push_back(Flight { job, sent: now });
+            self.partly = Some((self.worker.requests[job.target].clone(), 0));
+        }
     }
 
     /// Lets the worker see how long the oldest request has been under way.
@@ -234,7 +256,9 @@ impl<'a> Connection<'a> {
         self.note_oldest();
         let goes_on = self.speech.may_go_on() && !self.worker.plan.new_connection;
         if !goes_on {
-            self.lost(Fault::Reset, || "the connection was closed before pipelined requests were answered".to_owned());
+            self.lost(Fault::Reset, || {
+                "the connection was closed before pipelined requests were answered".to_owned()
+            });
         }
         goes_on
     }

@@ -39,11 +39,11 @@ impl Running {
             .map(|lane| {
                 let progress = Arc::<Progress>::default();
                 let (plan, stop, shown) = (plan.clone(), stop.clone(), progress.clone());
-                let thread = thread::Builder::new()
-                    .name(format!("load-{lane}"))
-                    .spawn(move || Client::run(async |client: Client| {
+                let thread = thread::Builder::new().name(format!("load-{lane}")).spawn(move || {
+                    Client::run(async |client: Client| {
                         measure(client.lane(), lane, &plan, &shown, &stop).await
-                    }));
+                    })
+                });
                 let thread =
                     thread.map_err(|error| Failure::Run(format!("cannot start a thread: {error}")))?;
                 Ok(Self { thread, progress })
@@ -74,13 +74,9 @@ async fn measure(
 ) -> Measured {
     let begin = lane.now();
     let from = begin + plan.warm_up;
-    let tally = Rc::new(RefCell::new(Tally::new(from)));
-    let shared = Shared {
-        lane: lane.clone(),
-        plan: plan.clone(),
-        tally: tally.clone(),
-        progress: progress.clone(),
-    };
+    let tally = Rc::new(RefCell::new(Tally::new(from, plan.rate.is_none())));
+    let shared =
+        Shared { lane: lane.clone(), plan: plan.clone(), tally: tally.clone(), progress: progress.clone() };
     // Not before the measurement begins: a warm-up is mostly connecting.
     let cpu = Rc::new(RefCell::new((clock::monotonic(), clock::thread_cpu())));
     let (later, warm, measuring) = (lane.clone(), cpu.clone(), progress.clone());
@@ -96,7 +92,7 @@ async fn measure(
     let (wall, busy) = (clock::monotonic() - then, clock::thread_cpu() - busy_then);
     drop(shared);
     let busy = if wall > Duration::ZERO { (busy.as_secs_f64() / wall.as_secs_f64()).min(1.0) } else { 0.0 };
-    Measured { tally: tally.replace(Tally::new(from)), busy }
+    Measured { tally: tally.replace(Tally::new(from, true)), busy }
 }
 
 /// A worker for each address, with its part of the requests and of the connections.

@@ -55,7 +55,9 @@ impl Group {
                  net.ipv4.ip_local_port_range"
             ),
             _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-                format!("no descriptor is left for a connection to {address}; raise the limit (ulimit -n) or ask for fewer")
+                format!(
+                    "no descriptor is left for a connection to {address}; raise the limit (ulimit -n) or ask for fewer"
+                )
             }
             _ => format!("no connection to {address}: {error}"),
         }

@@ -109,8 +109,11 @@ impl Report {
         cpu: (Duration, Duration),
         interrupted: bool,
     ) -> Self {
-        let mut tally = Tally::new(Duration::ZERO);
+        let mut tally = Tally::new(Duration::ZERO, plan.rate.is_none());
         measured.iter().for_each(|lane| tally.add(&lane.tally));
+        if plan.rate.is_none() {
+            tally.uncorrected = tally.corrected.clone();
+        }
         let elapsed = match plan.duration {
             // The last answer to what was due in time may come later; an open loop's rate counts the whole time.
             Some(duration) if plan.rate.is_some() && !interrupted => tally.elapsed().max(duration),
@@ -186,7 +189,8 @@ impl Report {
     /// What the exit code is to say.
     pub(crate) fn verdict(&self) -> Result<(), Failure> {
         let sum = self.errors.sum();
-        let first = self.samples.first().map(|sample| format!("; the first was: {sample}")).unwrap_or_default();
+        let first =
+            self.samples.first().map(|sample| format!("; the first was: {sample}")).unwrap_or_default();
         if self.requests == 0 {
             return Err(Failure::Run(format!("nothing was measured: {sum} requests failed{first}")));
         }
@@ -209,9 +213,12 @@ impl Report {
 
     /// What the lanes were to do, in a line.
     fn says_what(&self) -> String {
-        let pipeline = if self.pipeline > 1 { format!(", {} requests on each", self.pipeline) } else { String::new() };
+        let pipeline =
+            if self.pipeline > 1 { format!(", {} requests on each", self.pipeline) } else { String::new() };
         let loops = match self.intended_rate {
-            Some(rate) => format!("open loop, {rate} requests/s, at most {} connections{pipeline}", self.connections),
+            Some(rate) => {
+                format!("open loop, {rate} requests/s, at most {} connections{pipeline}", self.connections)
+            }
             None => format!("closed loop, {} connections{pipeline}", self.connections),
         };
         format!("{loops}; measured for {:.1} s after {:.1} s of warm-up", self.duration_s, self.warm_up_s)
@@ -223,9 +230,9 @@ impl Report {
         let _ = writeln!(text, "{}\n{}\n", self.urls.join("\n"), self.says_what());
         let mib = self.bytes as f64 / f64::from(1 << 20) / self.duration_s.max(1e-9);
         let intended = self.intended_rate.map(|rate| format!(" of {rate}/s")).unwrap_or_default();
-        let _ =
-            writeln!(text, "requests   {} ({:.1}/s{intended}), {mib:.1} MiB/s", self.requests, self.rate);
-        let kinds: Vec<String> = self.errors.all().iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let _ = writeln!(text, "requests   {} ({:.1}/s{intended}), {mib:.1} MiB/s", self.requests, self.rate);
+        let kinds: Vec<String> =
+            self.errors.all().iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = writeln!(text, "errors     {} ({})", self.errors.sum(), kinds.join(", "));
         for sample in &self.samples {
             let _ = writeln!(text, "           first: {sample}");
@@ -233,7 +240,11 @@ impl Report {
         let names = ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"];
         let _ = writeln!(text, "\nlatency    {}", names.map(|name| format!("{name:>9}")).join(" "));
         let mut row = |name: &str, latency: &Latency| {
-            let _ = writeln!(text, "{name:<10} {}", latency.values().map(|value| format!("{:>9}", say_micros(value))).join(" "));
+            let _ = writeln!(
+                text,
+                "{name:<10} {}",
+                latency.values().map(|value| format!("{:>9}", say_micros(value))).join(" ")
+            );
         };
         if self.intended_rate.is_some() {
             row("since due", &self.latency_us);

@@ -86,7 +86,9 @@ impl Http {
             let rest = input.get(consumed..).unwrap_or_default();
             let received = match codec.receive(&self.limits, rest, &mut self.head) {
                 Ok(received) => received,
-                Err(error) => return (consumed, Heard::Broken(format!("a response with a {}", error.kind.as_str()))),
+                Err(error) => {
+                    return (consumed, Heard::Broken(format!("a response with a {}", error.kind.as_str())));
+                }
             };
             consumed += received.consumed;
             match received.event {
@@ -139,7 +141,9 @@ impl Messages {
             let frame = match websocket::read(rest) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return (consumed, Heard::Part),
-                Err(error) => return (consumed, Heard::Broken(format!("a WebSocket frame that is wrong ({error:?})"))),
+                Err(error) => {
+                    return (consumed, Heard::Broken(format!("a WebSocket frame that is wrong ({error:?})")));
+                }
             };
             consumed += frame.content.end;
             if frame.opcode == Opcode::Close {
@@ -184,7 +188,9 @@ pub(crate) async fn shake_hands(
         link.consume(received.consumed);
         match received.event {
             h1::Event::Head if head.status == StatusCode::SWITCHING_PROTOCOLS => break,
-            h1::Event::Head => return Err((Fault::Status, format!("the handshake was answered with {}", head.status))),
+            h1::Event::Head => {
+                return Err((Fault::Status, format!("the handshake was answered with {}", head.status)));
+            }
             h1::Event::NeedMore => {
                 if !link.fill().await.map_err(broken)? {
                     let says = "the connection was closed in its handshake".to_owned();

@@ -124,6 +124,8 @@ pub(crate) struct Tally {
     /// How late requests were sent although a connection was free.
     pub(crate) lateness: Histogram<u64>,
     pub(crate) faults: Faults,
+    /// In a closed loop requests are due when they are sent.
+    closed: bool,
     /// Bytes received.
     pub(crate) bytes: u64,
     /// Requests that waited because every connection was busy.
@@ -145,9 +147,10 @@ fn nanos(time: Duration) -> u64 {
 
 impl Tally {
     /// Counts what is due from `from` on.
-    pub(crate) fn new(from: Duration) -> Self {
+    pub(crate) fn new(from: Duration, closed: bool) -> Self {
         Self {
             from,
+            closed,
             corrected: histogram(),
             uncorrected: histogram(),
             lateness: histogram(),
@@ -167,7 +170,9 @@ impl Tally {
         }
         let latency = nanos(now.saturating_sub(moments.due));
         self.corrected.saturating_record(latency);
-        self.uncorrected.saturating_record(nanos(now.saturating_sub(moments.sent)));
+        if !self.closed {
+            self.uncorrected.saturating_record(nanos(now.saturating_sub(moments.sent)));
+        }
         self.bytes += bytes;
         self.last = self.last.max(now);
         let second = self.second(now);
@@ -289,9 +294,10 @@ mod tests {
 
     #[test]
     fn warm_up_counts_for_nothing() {
-        let (mut tally, progress) = (Tally::new(millis(1000)), Progress::default());
+        let (mut tally, progress) = (Tally::new(millis(1000), false), Progress::default());
         tally.answered(sent(999, 999), millis(2000), 10, &progress);
-        tally.failed(Fault::Reset, millis(999), millis(2000), &progress, || unreachable!("it does not count"));
+        tally
+            .failed(Fault::Reset, millis(999), millis(2000), &progress, || unreachable!("it does not count"));
         tally.late(millis(999), millis(2000));
         tally.waited(millis(999));
         assert_eq!((tally.corrected.len(), tally.faults.sum(), tally.bytes, tally.waited), (0, 0, 0, 0));
@@ -300,7 +306,7 @@ mod tests {
 
     #[test]
     fn latency_is_counted_from_when_a_request_was_due() {
-        let (mut tally, progress) = (Tally::new(millis(0)), Progress::default());
+        let (mut tally, progress) = (Tally::new(millis(0), false), Progress::default());
         tally.answered(sent(100, 150), millis(160), 10, &progress);
         assert_eq!(tally.corrected.max() / 1_000_000, 60);
         assert_eq!(tally.uncorrected.max() / 1_000_000, 10);
@@ -309,7 +315,7 @@ mod tests {
     #[test]
     fn lanes_add_up() {
         let progress = Progress::default();
-        let (mut one, mut two) = (Tally::new(millis(0)), Tally::new(millis(0)));
+        let (mut one, mut two) = (Tally::new(millis(0), false), Tally::new(millis(0), false));
         one.answered(sent(0, 0), millis(10), 5, &progress);
         one.failed(Fault::Status, millis(0), millis(10), &progress, || "500".to_owned());
         two.answered(sent(1000, 1000), millis(1030), 5, &progress);
@@ -320,13 +326,16 @@ mod tests {
         assert_eq!(one.samples, ["500"]);
         let (course, each) = one.course();
         assert_eq!((course.len(), each), (2, 1));
-        assert_eq!((course[0].requests, course[0].errors, course[0].mean_us, course[0].max_us), (2, 1, 15e3, 20e3));
+        assert_eq!(
+            (course[0].requests, course[0].errors, course[0].mean_us, course[0].max_us),
+            (2, 1, 15e3, 20e3)
+        );
         assert_eq!((course[1].requests, course[1].errors, course[1].at_s), (1, 1, 1.0));
     }
 
     #[test]
     fn a_long_course_is_merged() {
-        let (mut tally, progress) = (Tally::new(millis(0)), Progress::default());
+        let (mut tally, progress) = (Tally::new(millis(0), false), Progress::default());
         for second in 0..3000 {
             tally.answered(sent(second * 1000, second * 1000), millis(second * 1000 + 1), 0, &progress);
         }

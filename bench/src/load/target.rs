@@ -4,11 +4,7 @@ use crate::websocket;
 use corelane_codec::{Length, RequestHead, Upgrade, h1};
 use corelane_engine::Address;
 use http::{Method, Uri};
-use std::{
-    fmt,
-    net::ToSocketAddrs,
-    sync::Arc,
-};
+use std::{fmt, net::ToSocketAddrs, sync::Arc};
 
 /// A URL, and how often it is requested beside the others.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +28,8 @@ impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (weight, url) = match text.split_once('=') {
             Some((weight, url)) if url.contains("://") && !weight.contains("://") => {
-                let weight: f64 = weight.parse().map_err(|_| format!("`{weight}` in `{text}` is not a weight"))?;
+                let weight: f64 =
+                    weight.parse().map_err(|_| format!("`{weight}` in `{text}` is not a weight"))?;
                 if !(weight > 0.0 && weight <= 1e6) {
                     return Err(format!("the weight of `{url}` is to be more than 0 and at most a million"));
                 }
@@ -41,12 +38,9 @@ impl Url {
             _ => (1.0, text),
         };
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let uri: Uri = with_scheme
-            .split('#')
-            .next()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| format!("`{url}` is not a URL ({error}); write it as http://127.0.0.1:8080/path"))?;
+        let uri: Uri = with_scheme.split('#').next().unwrap_or_default().parse().map_err(|error| {
+            format!("`{url}` is not a URL ({error}); write it as http://127.0.0.1:8080/path")
+        })?;
         match uri.scheme_str() {
             Some("http" | "ws") => {}
             Some("https" | "wss") => return Err(format!("`{url}`: TLS is not spoken yet; only http://")),
@@ -203,7 +197,13 @@ mod tests {
     }
 
     fn asking() -> Asking {
-        Asking { method: Method::GET, fields: Vec::new(), body: Arc::default(), close: false, websocket: false }
+        Asking {
+            method: Method::GET,
+            fields: Vec::new(),
+            body: Arc::default(),
+            close: false,
+            websocket: false,
+        }
     }
 
     #[test]
@@ -215,8 +215,13 @@ mod tests {
         };
         assert_eq!(text(&asking()), "GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n");
         let fields = vec![("host".to_owned(), "other".to_owned()), ("X-A".to_owned(), "1".to_owned())];
-        let post =
-            Asking { method: Method::POST, fields, body: b"hello".as_slice().into(), close: true, ..asking() };
+        let post = Asking {
+            method: Method::POST,
+            fields,
+            body: b"hello".as_slice().into(),
+            close: true,
+            ..asking()
+        };
         let said = text(&post);
         assert!(said.starts_with("POST /a HTTP/1.1\r\n") && said.contains("\r\nX-A: 1\r\n"), "{said}");
         assert!(said.contains("ost: other\r\n") && !said.contains("example.com"), "{said}");

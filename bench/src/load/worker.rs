@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) limits: Rc<Limits>,
     /// What is sent, where the requests are messages.
     pub(crate) message: Rc<[u8]>,
+    /// The bytes of each target's request, this lane's own.
+    pub(crate) requests: Vec<Rc<[u8]>>,
     connections_max: usize,
     schedule: RefCell<Schedule>,
     weights: RefCell<Weights>,
@@ -71,6 +73,7 @@ impl Worker {
             group: group.clone(),
             limits: Rc::new(Limits::default()),
             message: shared.plan.message.to_vec().into(),
+            requests: group.targets.iter().map(|target| target.bytes.to_vec().into()).collect(),
             connections_max,
             schedule: RefCell::new(schedule),
             weights: RefCell::new(Weights::new(group.targets.iter().map(|target| target.weight), seed)),
@@ -277,6 +280,8 @@ pub(crate) struct Seat {
     given: Cell<Option<Job>>,
     parked: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    /// Of the task that has its connection.
+    task: RefCell<Option<Waker>>,
 }
 
 impl Seat {
@@ -300,6 +305,14 @@ impl Seat {
         self.timed_out.get()
     }
 
+    /// Says whom to wake when something is overdue.
+    pub(crate) fn is_polled_by(&self, waker: &Waker) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
     fn has_been_given(&self) -> bool {
         let given = self.given.take();
         self.given.set(given);
@@ -315,7 +328,14 @@ impl Seat {
     }
 
     fn sweep(&self, now: Duration, timeout: Duration, cut: bool) {
-        let late = self.since.get().is_some_and(|since| now.saturating_sub(since) > timeout);
+        let waits = self.since.get().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        let late = waits > timeout;
+        if waits > SWEEP
+            && let Some(task) = &*self.task.borrow()
+        {
+            // A send of which the system has taken a part wakes nobody.
+            task.wake_by_ref();
+        }
         if (late || cut)
             && let Some(link) = &*self.link.borrow()
         {

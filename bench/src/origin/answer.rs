@@ -119,7 +119,8 @@ impl Handler for Origin {
             return Err(Error::unanswered());
         }
         if self.happens(behaviour.fail) {
-            let status = StatusCode::from_u16(behaviour.fail_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let status =
+                StatusCode::from_u16(behaviour.fail_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             return Ok(Response::text(status, "failing, as asked to\n"));
         }
         if behaviour.echo || request.path() == "/echo" {
@@ -218,7 +219,8 @@ fn head(request: &Request) -> String {
 
 /// Switches to WebSocket, and sends messages back.
 fn upgrade(request: &Request) -> Result<Response> {
-    let Some(key) = request.fields().get("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok()) else {
+    let Some(key) = request.fields().get("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok())
+    else {
         return Ok(Response::text(StatusCode::BAD_REQUEST, "no Sec-WebSocket-Key\n"));
     };
     let accept = websocket::accept(key);
@@ -282,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_query_asks_for_another_answer() {
-        let wanted = Wanted::of(&behaviour(), Some("size=16k&delay=1ms&status=404&trailers")).expect("an answer");
+        let wanted =
+            Wanted::of(&behaviour(), Some("size=16k&delay=1ms&status=404&trailers")).expect("an answer");
         assert_eq!((wanted.size, wanted.status.as_u16()), (16 << 10, 404));
         assert_eq!(wanted.delay, Some(Delay::Fixed(Duration::from_millis(1))));
         assert!(wanted.chunked && wanted.trailers);

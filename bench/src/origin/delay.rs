@@ -29,7 +29,9 @@ impl FromStr for Delay {
 
     /// Reads `5ms`, `normal:5ms,1ms`, `longtail:5ms` (with `,SIGMA` if it is to be), `exponential:5ms`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |error: &str| format!("`{text}`: {error}; write 5ms, normal:5ms,1ms, longtail:5ms or exponential:5ms");
+        let wrong = |error: &str| {
+            format!("`{text}`: {error}; write 5ms, normal:5ms,1ms, longtail:5ms or exponential:5ms")
+        };
         let Some((kind, rest)) = text.split_once(':') else {
             return Ok(Self::Fixed(units::duration(text)?));
         };
@@ -44,7 +46,10 @@ impl FromStr for Delay {
             }
             ("longtail", sigma) => {
                 let sigma = sigma.map_or(Ok(SIGMA), str::parse::<f64>).map_err(|_| wrong("not a number"))?;
-                LogNormal::new(first.ln(), sigma).ok().filter(|_| (0.0..=5.0).contains(&sigma)).map(Self::LongTail)
+                LogNormal::new(first.ln(), sigma)
+                    .ok()
+                    .filter(|_| (0.0..=5.0).contains(&sigma))
+                    .map(Self::LongTail)
             }
             ("exponential", None) => Exp::new(1.0 / first).ok().map(Self::Exponential),
             _ => return Err(wrong("not a distribution of delays")),
@@ -125,7 +130,9 @@ mod tests {
 
     #[test]
     fn wrong_delays_are_said() {
-        for wrong in ["", "5", "normal:5ms", "normal:5,1", "longtail:5ms,x", "longtail:5ms,9", "uniform:1ms,2ms"] {
+        for wrong in
+            ["", "5", "normal:5ms", "normal:5,1", "longtail:5ms,x", "longtail:5ms,9", "uniform:1ms,2ms"]
+        {
             assert!(wrong.parse::<Delay>().is_err(), "{wrong}");
         }
         for wrong in ["", "100ms", "1s/1s", "0ms/1s", "2s/1s", "x/1s"] {
@@ -137,6 +144,9 @@ mod tests {
     fn a_stall_lasts_to_its_end() {
         let stall: Stall = "100ms/1s".parse().expect("a stall");
         let at = |millis| stall.until(Duration::from_millis(millis)).map(|until| until.as_millis());
-        assert_eq!((at(0), at(3040), at(3099), at(3100), at(3999)), (Some(100), Some(3100), Some(3100), None, None));
+        assert_eq!(
+            (at(0), at(3040), at(3099), at(3100), at(3999)),
+            (Some(100), Some(3100), Some(3100), None, None)
+        );
     }
 }

@@ -74,7 +74,11 @@ fn step(span: f64) -> f64 {
     }
     let rough = span / 5.0;
     let power = 10f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= rough)
+        .unwrap_or(power)
 }
 
 impl Range {
@@ -150,7 +154,10 @@ mod tests {
     #[test]
     fn linear_axes_begin_at_zero_and_end_round() {
         let range = fit(Scale::Linear, &[3.0, 47.0]);
-        assert_eq!((range.place(0.0), range.place(50.0), range.place(25.0)), (Some(0.0), Some(1.0), Some(0.5)));
+        assert_eq!(
+            (range.place(0.0), range.place(50.0), range.place(25.0)),
+            (Some(0.0), Some(1.0), Some(0.5))
+        );
         let names: Vec<String> = range.ticks().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["0", "10", "20", "30", "40", "50"]);
     }
@@ -158,7 +165,10 @@ mod tests {
     #[test]
     fn log_axes_are_decades() {
         let range = fit(Scale::Log, &[0.0, 30.0, 2500.0]);
-        assert_eq!((range.place(10.0), range.place(10_000.0), range.place(0.0)), (Some(0.0), Some(1.0), None));
+        assert_eq!(
+            (range.place(10.0), range.place(10_000.0), range.place(0.0)),
+            (Some(0.0), Some(1.0), None)
+        );
         let names: Vec<String> = range.ticks().into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["10", "100", "1000", "10k"]);
     }

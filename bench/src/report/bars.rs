@@ -71,7 +71,11 @@ impl Bars {
         }
         let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
         let label = escape(&self.label);
-        let _ = write!(svg, "<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text></svg>", height - 8.0);
+        let _ = write!(
+            svg,
+            "<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text></svg>",
+            height - 8.0
+        );
         svg
     }
 }
@@ -83,7 +87,10 @@ mod tests {
     #[test]
     fn bars_are_as_long_as_their_values() {
         let bar = |name: &str, value| Bar { name: name.to_owned(), value, low: value, high: value };
-        let bars = Bars { title: "t".to_owned(), label: "µs".to_owned(), bars: vec![bar("a", 5.0), bar("b", 10.0)] };
+        let bars =
+            Bars {
+                title: "t".to_owned(), label: "µs".to_owned(), bars: vec![bar("a", 5.0), bar("b", 10.0)]
+            };
         let svg = bars.to_svg();
         assert!(svg.contains("width=\"315.0\"") && svg.contains("width=\"630.0\""), "{svg}");
         assert!(svg.contains("5 (5–5)"), "{svg}");

@@ -119,7 +119,10 @@ fn line(series: &Series, x: &Range, y: &Range, colour: &str, svg: &mut String) {
             _ => pen_is_down = false,
         }
     }
-    let _ = write!(svg, "<path class=\"series\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" d=\"{path}\"/>");
+    let _ = write!(
+        svg,
+        "<path class=\"series\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" d=\"{path}\"/>"
+    );
 }
 
 #[cfg(test)]

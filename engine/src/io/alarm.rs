@@ -31,13 +31,7 @@ impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
         let file = File::from(sys::timerfd()?);
         let watch = TcpStream::from_std(OwnedFd::from(file.try_clone()?).into())?;
-        Ok(Self {
-            file,
-            watch,
-            waiting: RefCell::default(),
-            armed: Cell::new(None),
-            next: Cell::new(0),
-        })
+        Ok(Self { file, watch, waiting: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
     }
 
     /// Waits until `due`; `now` is the lane's clock.

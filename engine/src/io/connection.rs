@@ -408,6 +408,13 @@ impl Connection {
         self.with(|active| active.slots.tx.begin(Order::Send(self.stream.clone(), buffer)));
     }
 
+    /// Hands a send that has been begun to the kernel, without waiting for it. Nobody is woken when it is done; what the
+    /// kernel takes only a part of goes on with the next [`poll_sent`](Self::poll_sent).
+    pub(crate) fn submit_send(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.with(|active| active.slots.tx.drive(&mut active.tx_pump, &mut cx));
+    }
+
     /// Ready when nothing is being sent any more.
     pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = self.with(|active| {
