@@ -74,7 +74,9 @@ async fn measure(
 ) -> Measured {
     let begin = lane.now();
     let from = begin + plan.warm_up;
-    let tally = Rc::new(RefCell::new(Tally::new(from, plan.rate.is_none())));
+    let to = plan.duration.map_or(Duration::MAX, |duration| from + duration);
+    let new_tally = || Tally::new((from, to), plan.rate.is_none());
+    let tally = Rc::new(RefCell::new(new_tally()));
     let shared =
         Shared { lane: lane.clone(), plan: plan.clone(), tally: tally.clone(), progress: progress.clone() };
     // Not before the measurement begins: a warm-up is mostly connecting.
@@ -92,7 +94,7 @@ async fn measure(
     let (wall, busy) = (clock::monotonic() - then, clock::thread_cpu() - busy_then);
     drop(shared);
     let busy = if wall > Duration::ZERO { (busy.as_secs_f64() / wall.as_secs_f64()).min(1.0) } else { 0.0 };
-    Measured { tally: tally.replace(Tally::new(from, true)), busy }
+    Measured { tally: tally.replace(new_tally()), busy }
 }
 
 /// A worker for each address, with its part of the requests and of the connections.

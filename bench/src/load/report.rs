@@ -109,7 +109,7 @@ impl Report {
         cpu: (Duration, Duration),
         interrupted: bool,
     ) -> Self {
-        let mut tally = Tally::new(Duration::ZERO, plan.rate.is_none());
+        let mut tally = Tally::new((Duration::ZERO, Duration::MAX), plan.rate.is_none());
         measured.iter().for_each(|lane| tally.add(&lane.tally));
         if plan.rate.is_none() {
             tally.uncorrected = tally.corrected.clone();
@@ -126,7 +126,7 @@ impl Report {
             urls: plan.groups.iter().flat_map(|group| &group.urls).map(ToString::to_string).collect(),
             requests,
             errors: tally.faults,
-            rate: requests as f64 / seconds,
+            rate: achieved(plan, &tally, seconds, interrupted),
             intended_rate: plan.rate,
             duration_s: elapsed.as_secs_f64(),
             warm_up_s: plan.warm_up.as_secs_f64(),
@@ -379,6 +379,18 @@ impl Report {
             });
         written.map_err(|error| Failure::Run(format!("cannot write {}: {error}", path.display())))?;
         write(path, &file)
+    }
+}
+
+/// Answers per second. Of an open loop, what came in the time in which requests were due says whether the target kept up:
+/// the last answers come later, however slow or fast it is, and answers to the warm-up's last requests make up for them.
+fn achieved(plan: &Plan, tally: &Tally, seconds: f64, interrupted: bool) -> f64 {
+    let whole = tally.corrected.len() as f64 / seconds;
+    match plan.duration {
+        Some(duration) if plan.rate.is_some() && !interrupted => {
+            whole.max(tally.in_time as f64 / duration.as_secs_f64())
+        }
+        _ => whole,
     }
 }
 

@@ -117,6 +117,10 @@ fn bump(cell: &AtomicU64, by: u64) {
 pub(crate) struct Tally {
     /// What is due before is warm-up.
     from: Duration,
+    /// Nothing is due from here on.
+    to: Duration,
+    /// Answers between the two, whenever they were due: what was achieved in that time.
+    pub(crate) in_time: u64,
     /// From when the request was due.
     pub(crate) corrected: Histogram<u64>,
     /// From when it was sent.
@@ -146,10 +150,12 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Tally {
-    /// Counts what is due from `from` on.
-    pub(crate) fn new(from: Duration, closed: bool) -> Self {
+    /// Counts what is due from `from` on, and before `to`.
+    pub(crate) fn new((from, to): (Duration, Duration), closed: bool) -> Self {
         Self {
             from,
+            to,
+            in_time: 0,
             closed,
             corrected: histogram(),
             uncorrected: histogram(),
@@ -165,6 +171,9 @@ impl Tally {
 
     /// An answer came as expected.
     pub(crate) fn answered(&mut self, moments: Moments, now: Duration, bytes: u64, progress: &Progress) {
+        if now >= self.from && now < self.to {
+            self.in_time += 1;
+        }
         if moments.due < self.from {
             return;
         }
@@ -243,6 +252,7 @@ impl Tally {
             mine.add(theirs).expect("all have the same bounds");
         }
         self.faults.add(&other.faults);
+        self.in_time += other.in_time;
         self.bytes += other.bytes;
         self.waited += other.waited;
         self.last = self.last.max(self.from + other.elapsed());
@@ -292,9 +302,13 @@ mod tests {
         Moments { due: millis(due), sent: millis(sent) }
     }
 
+    fn tally(from: u64) -> Tally {
+        Tally::new((millis(from), Duration::MAX), false)
+    }
+
     #[test]
     fn warm_up_counts_for_nothing() {
-        let (mut tally, progress) = (Tally::new(millis(1000), false), Progress::default());
+        let (mut tally, progress) = (tally(1000), Progress::default());
         tally.answered(sent(999, 999), millis(2000), 10, &progress);
         tally
             .failed(Fault::Reset, millis(999), millis(2000), &progress, || unreachable!("it does not count"));
@@ -306,16 +320,26 @@ mod tests {
 
     #[test]
     fn latency_is_counted_from_when_a_request_was_due() {
-        let (mut tally, progress) = (Tally::new(millis(0), false), Progress::default());
+        let (mut tally, progress) = (tally(0), Progress::default());
         tally.answered(sent(100, 150), millis(160), 10, &progress);
         assert_eq!(tally.corrected.max() / 1_000_000, 60);
         assert_eq!(tally.uncorrected.max() / 1_000_000, 10);
     }
 
     #[test]
+    fn what_was_achieved_is_what_came_in_time() {
+        let progress = Progress::default();
+        let mut tally = Tally::new((millis(1000), millis(2000)), false);
+        for (due, now) in [(900, 950), (900, 1100), (1500, 1600), (1900, 2000)] {
+            tally.answered(sent(due, due), millis(now), 0, &progress);
+        }
+        assert_eq!((tally.in_time, tally.corrected.len()), (2, 2));
+    }
+
+    #[test]
     fn lanes_add_up() {
         let progress = Progress::default();
-        let (mut one, mut two) = (Tally::new(millis(0), false), Tally::new(millis(0), false));
+        let (mut one, mut two) = (tally(0), tally(0));
         one.answered(sent(0, 0), millis(10), 5, &progress);
         one.failed(Fault::Status, millis(0), millis(10), &progress, || "500".to_owned());
         two.answered(sent(1000, 1000), millis(1030), 5, &progress);
@@ -335,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_long_course_is_merged() {
-        let (mut tally, progress) = (Tally::new(millis(0), false), Progress::default());
+        let (mut tally, progress) = (tally(0), Progress::default());
         for second in 0..3000 {
             tally.answered(sent(second * 1000, second * 1000), millis(second * 1000 + 1), 0, &progress);
         }

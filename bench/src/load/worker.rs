@@ -240,7 +240,8 @@ impl Worker {
         if self.plan.rate.is_some() {
             seat.parked.set(false);
             let mut tally = self.tally.borrow_mut();
-            if self.idle.borrow().is_empty() { tally.waited(due) } else { tally.late(due, now) }
+            let all_busy = self.live.get() >= self.connections_max && self.idle.borrow().is_empty();
+            if all_busy { tally.waited(due) } else { tally.late(due, now) }
         }
         Some(Job { due, target: self.weights.borrow_mut().choose() })
     }

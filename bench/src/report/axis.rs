@@ -33,7 +33,7 @@ pub(crate) struct Range {
 const NINES_MAX: f64 = 6.0;
 
 fn nines(percentile: f64) -> f64 {
-    (-(1.0 - percentile / 100.0).log10()).clamp(0.0, NINES_MAX)
+    (1.0 - percentile / 100.0).log10().abs().min(NINES_MAX)
 }
 
 impl Axis {
@@ -53,6 +53,9 @@ impl Axis {
                 let step = step(high - low);
                 high = (high / step).ceil() * step;
                 low = (low / step).floor() * step;
+                if high <= low {
+                    high = low + step;
+                }
             }
             Scale::Log => {
                 low = 10f64.powf(low.log10().floor());
@@ -61,7 +64,7 @@ impl Axis {
                     high = low * 10.0;
                 }
             }
-            Scale::Percentile => (low, high) = (0.0, high.ceil().max(1.0)),
+            Scale::Percentile => (low, high) = (0.0, (high - 1e-6).ceil().max(1.0)),
         }
         Range { scale, low, high }
     }
