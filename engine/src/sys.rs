@@ -81,6 +81,27 @@ pub(crate) fn arm(fd: RawFd, wait: Duration) {
     unsafe { libc::timerfd_settime(fd, 0, &raw const once, std::ptr::null_mut()) };
 }
 
+/// Sends some of `bytes` if the system takes it now; `WouldBlock` if it does not.
+pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are of a live slice, which is only read.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Receives behind what `bytes` holds, up to `end` of its capacity, what has come by now; `WouldBlock` if nothing has.
+pub(crate) fn receive_now(fd: RawFd, bytes: &mut Vec<u8>, end: usize) -> io::Result<usize> {
+    let filled = bytes.len();
+    let room = end.min(bytes.capacity()).saturating_sub(filled);
+    // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity.
+    let received = unsafe {
+        libc::recv(fd, bytes.as_mut_ptr().add(filled).cast(), room, libc::MSG_DONTWAIT)
+    };
+    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has initialised `received` bytes more, which is at most `room`.
+    unsafe { bytes.set_len(filled + received) };
+    Ok(received)
+}
+
 /// Another descriptor for what `fd` stands for, closed on exec.
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.

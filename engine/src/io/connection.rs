@@ -9,7 +9,7 @@
 //! for readability is left.
 
 use super::{
-    buffer::{Buffer, Buffers},
+    buffer::{Buffer, Buffers, TAILROOM_BYTES},
     stream::{Cancel, Stream},
 };
 use crate::sys::{self, Shared};
@@ -332,7 +332,8 @@ impl Connection {
                 return;
             }
             let stream = self.stream.clone();
-            if wait == Wait::Long && buffer.is_none() {
+            let _ = wait;
+            if buffer.is_none() {
                 active.slots.rx.begin(Order::Readable(stream));
                 return;
             }
@@ -380,7 +381,17 @@ impl Connection {
             assert!(rx.state.get() != State::Idle, "nothing is being received");
             while rx.drive(&mut active.rx_pump, cx) {
                 match rx.take_outcome() {
-                    Outcome::Readable => rx.begin(Order::Receive(self.stream.clone(), self.buffers.take())),
+                    Outcome::Readable => {
+                        let mut buffer = self.buffers.take();
+                        let end = buffer.tail().capacity() - TAILROOM_BYTES;
+                        match sys::receive_now(self.fd, buffer.tail(), end) {
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                                self.buffers.give(buffer);
+                                rx.begin(Order::Readable(self.stream.clone()));
+                            }
+                            result => return Some(Outcome::Received(result, buffer)),
+                        }
+                    }
                     outcome => return Some(outcome),
                 }
             }
