@@ -163,7 +163,6 @@ impl Link {
             self.lane.0.buffers.give(buffer);
         } else {
             self.io.begin_send(buffer);
-            self.io.submit_send();
         }
     }
 

@@ -84,7 +84,9 @@ pub(crate) fn arm(fd: RawFd, wait: Duration) {
 /// Sends some of `bytes` if the system takes it now; `WouldBlock` if it does not.
 pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are of a live slice, which is only read.
-    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    let sent = unsafe {
+        libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -93,9 +95,7 @@ pub(crate) fn receive_now(fd: RawFd, bytes: &mut Vec<u8>, end: usize) -> io::Res
     let filled = bytes.len();
     let room = end.min(bytes.capacity()).saturating_sub(filled);
     // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity.
-    let received = unsafe {
-        libc::recv(fd, bytes.as_mut_ptr().add(filled).cast(), room, libc::MSG_DONTWAIT)
-    };
+    let received = unsafe { libc::recv(fd, bytes.as_mut_ptr().add(filled).cast(), room, libc::MSG_DONTWAIT) };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel has initialised `received` bytes more, which is at most `room`.
     unsafe { bytes.set_len(filled + received) };

@@ -17,8 +17,6 @@ use std::{
 
 /// Rounds of sending and receiving before the other connections get a turn.
 const ROUNDS_PER_TURN: usize = 16;
-/// A system takes so many bytes at once when nothing else waits to be sent.
-const QUICKLY_SENT_MAX: usize = 2048;
 /// How long a connection waits after it could not be made, at first and at most: a target that is down is not stormed.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -91,8 +89,6 @@ struct Connection<'a> {
     in_flight: VecDeque<Flight>,
     /// A request of which a part has been sent.
     partly: Option<(Rc<[u8]>, usize)>,
-    /// What was sent last, until it is known to be gone.
-    sent_bytes: usize,
     /// The time of what is being done; one look at the clock for everything that came at once.
     now: Option<Duration>,
     /// Bytes of the answer under way.
@@ -103,7 +99,7 @@ impl<'a> Connection<'a> {
     fn new(worker: &'a Rc<Worker>, seat: &'a Rc<Seat>, link: Rc<Link>, speech: Speech) -> Self {
         seat.sit(&link);
         let in_flight = VecDeque::with_capacity(worker.plan.pipeline);
-        Self { worker, seat, link, speech, in_flight, partly: None, sent_bytes: 0, now: None, heard_bytes: 0 }
+        Self { worker, seat, link, speech, in_flight, partly: None, now: None, heard_bytes: 0 }
     }
 
     /// Begins with the request for which the connection was opened.
@@ -118,7 +114,6 @@ impl<'a> Connection<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.now = None;
-        self.seat.is_polled_by(cx.waker());
         for _ in 0..ROUNDS_PER_TURN {
             // Why sending failed is what receiving says, behind the answer if there was one.
             let mut moved = self.wants_to_send()
@@ -150,12 +145,9 @@ impl<'a> Connection<'a> {
         Poll::Ready(Turn::Yield)
     }
 
-    /// Whether it matters when the last send is done. It does not where all that may be under way is: the answer tells,
-    /// and being woken twice for each would cost more.
+    /// Whether something is to be sent, or is being.
     fn wants_to_send(&self) -> bool {
-        self.partly.is_some()
-            || self.sent_bytes > QUICKLY_SENT_MAX
-            || self.in_flight.len() < self.worker.plan.pipeline
+        self.partly.is_some() || self.link.is_sending() || self.in_flight.len() < self.worker.plan.pipeline
     }
 
     fn now(&mut self) -> Duration {
@@ -167,7 +159,6 @@ impl<'a> Connection<'a> {
         let pipeline = self.worker.plan.pipeline;
         if self.partly.is_none() {
             if self.in_flight.len() >= pipeline {
-                self.sent_bytes = 0;
                 return false;
             }
             let now = self.now();
@@ -178,9 +169,7 @@ impl<'a> Connection<'a> {
         }
         let (now, link) = (self.now(), self.link.clone());
         link.begin_send(|out| {
-            let begin = out.len();
             self.fill(out, now);
-            self.sent_bytes = out.len() - begin;
         });
         self.note_oldest();
         true

@@ -281,8 +281,6 @@ pub(crate) struct Seat {
     given: Cell<Option<Job>>,
     parked: Cell<bool>,
     waker: Cell<Option<Waker>>,
-    /// Of the task that has its connection.
-    task: RefCell<Option<Waker>>,
 }
 
 impl Seat {
@@ -306,14 +304,6 @@ impl Seat {
         self.timed_out.get()
     }
 
-    /// Says whom to wake when something is overdue.
-    pub(crate) fn is_polled_by(&self, waker: &Waker) {
-        let mut task = self.task.borrow_mut();
-        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
-            *task = Some(waker.clone());
-        }
-    }
-
     fn has_been_given(&self) -> bool {
         let given = self.given.take();
         self.given.set(given);
@@ -329,14 +319,7 @@ impl Seat {
     }
 
     fn sweep(&self, now: Duration, timeout: Duration, cut: bool) {
-        let waits = self.since.get().map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        let late = waits > timeout;
-        if waits > SWEEP
-            && let Some(task) = &*self.task.borrow()
-        {
-            // A send of which the system has taken a part wakes nobody.
-            task.wake_by_ref();
-        }
+        let late = self.since.get().is_some_and(|since| now.saturating_sub(since) > timeout);
         if (late || cut)
             && let Some(link) = &*self.link.borrow()
         {

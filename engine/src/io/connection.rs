@@ -332,17 +332,32 @@ impl Connection {
                 return;
             }
             let stream = self.stream.clone();
-            let _ = wait;
-            if buffer.is_none() {
-                active.slots.rx.begin(Order::Readable(stream));
+            let Some(buffer) = buffer else {
+                match if wait == Wait::Short { self.receive_now() } else { None } {
+                    Some(outcome) => active.slots.rx.finish(outcome),
+                    None => active.slots.rx.begin(Order::Readable(stream)),
+                }
                 return;
-            }
-            let buffer = buffer.unwrap_or_else(|| self.buffers.take());
+            };
             active.slots.rx.begin(match wait {
                 Wait::Short => Order::Receive(stream, buffer),
                 Wait::Unknown | Wait::Long => Order::ReceiveOrCancel(stream, buffer),
             });
         });
+    }
+
+    /// Receives what has come into a buffer that was used a moment ago, so that it is still in the cache; `None` if
+    /// nothing has.
+    fn receive_now(&self) -> Option<Outcome> {
+        let mut buffer = self.buffers.take();
+        let end = buffer.tail().capacity() - TAILROOM_BYTES;
+        match sys::receive_now(self.fd, buffer.tail(), end) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.buffers.give(buffer);
+                None
+            }
+            result => Some(Outcome::Received(result, buffer)),
+        }
     }
 
     /// Takes the buffer away from a receive that has been waiting; its waiter sees [`Received::Cancelled`], or the
@@ -381,17 +396,10 @@ impl Connection {
             assert!(rx.state.get() != State::Idle, "nothing is being received");
             while rx.drive(&mut active.rx_pump, cx) {
                 match rx.take_outcome() {
-                    Outcome::Readable => {
-                        let mut buffer = self.buffers.take();
-                        let end = buffer.tail().capacity() - TAILROOM_BYTES;
-                        match sys::receive_now(self.fd, buffer.tail(), end) {
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                                self.buffers.give(buffer);
-                                rx.begin(Order::Readable(self.stream.clone()));
-                            }
-                            result => return Some(Outcome::Received(result, buffer)),
-                        }
-                    }
+                    Outcome::Readable => match self.receive_now() {
+                        Some(outcome) => return Some(outcome),
+                        None => rx.begin(Order::Readable(self.stream.clone())),
+                    },
                     outcome => return Some(outcome),
                 }
             }
@@ -415,15 +423,27 @@ impl Connection {
     }
 
     /// Begins to send all that `buffer` holds; nothing else may be under way in that direction.
-    pub(crate) fn begin_send(&self, buffer: Buffer) {
-        self.with(|active| active.slots.tx.begin(Order::Send(self.stream.clone(), buffer)));
-    }
-
-    /// Hands a send that has been begun to the kernel, without waiting for it. Nobody is woken when it is done; what the
-    /// kernel takes only a part of goes on with the next [`poll_sent`](Self::poll_sent).
-    pub(crate) fn submit_send(&self) {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.with(|active| active.slots.tx.drive(&mut active.tx_pump, &mut cx));
+    ///
+    /// The system takes nearly everything at once, and asking it directly costs less than having the loop ask and tell
+    /// later; what it does not take waits for the loop.
+    pub(crate) fn begin_send(&self, mut buffer: Buffer) {
+        self.with(|active| {
+            let tx = &active.slots.tx;
+            assert!(tx.state.get() == State::Idle, "one operation at a time in each direction");
+            match sys::send_now(self.fd, buffer.as_slice()) {
+                Ok(count) => {
+                    tx.sent_bytes.set(tx.sent_bytes.get() + count as u64);
+                    buffer.consume(count);
+                    if buffer.is_empty() {
+                        self.buffers.give(buffer);
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return tx.finish(Outcome::Sent(Err(error), buffer)),
+            }
+            tx.begin(Order::Send(self.stream.clone(), buffer));
+        });
     }
 
     /// Ready when nothing is being sent any more.

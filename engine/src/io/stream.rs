@@ -113,10 +113,6 @@ impl Stream {
 
     /// Sends some of what the buffer holds.
     pub(crate) async fn send(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        match crate::sys::send_now(self.fd(), buffer.as_slice()) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return (result, buffer),
-        }
         let (bytes, start) = buffer.into_parts();
         let Self::Socket(stream) = self;
         let (result, slice) = stream.write(bytes.slice(start..)).await;
