@@ -150,9 +150,7 @@ impl Link {
     /// Begins to send what `write` appends to a buffer, which has room for [`SEND_BYTES_MAX`](Self::SEND_BYTES_MAX) bytes.
     /// The bytes before what is appended are not `write`'s.
     ///
-    /// The system gets it at once, and nearly always takes all of a few KiB. [`poll_sent`](Self::poll_sent) waits for
-    /// that, and sees to the rest; whoever next hears of the link by its answer may leave it until then, and is not woken
-    /// in between.
+    /// The system gets it at once, and takes as much as it has room for; [`poll_sent`](Self::poll_sent) sees to the rest.
     ///
     /// # Panics
     /// If something is being sent.
