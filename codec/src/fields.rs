@@ -28,17 +28,20 @@ pub struct Fields {
     /// Lines, each written as `name: value CRLF` unless [`Entry::canonical`] says otherwise, in any order.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// A bit for each known name that stands here, or has stood here: most of those that are looked for do not.
+    seen: u64,
 }
 
 /// A copy into fields that have been used before costs no allocation.
 impl Clone for Fields {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), entries: self.entries.clone() }
+        Self { bytes: self.bytes.clone(), entries: self.entries.clone(), seen: self.seen }
     }
 
     fn clone_from(&mut self, source: &Self) {
         self.bytes.clone_from(&source.bytes);
         self.entries.clone_from(&source.entries);
+        self.seen = source.seen;
     }
 }
 
@@ -94,13 +97,14 @@ pub(crate) enum Part<'a> {
 impl Fields {
     /// No fields, and no memory.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), entries: Vec::new() }
+        Self { bytes: Vec::new(), entries: Vec::new(), seen: 0 }
     }
 
     /// Removes all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.seen = 0;
     }
 
     /// Adds a field after all others. Whitespace around the value is left out.
@@ -174,6 +178,9 @@ impl Fields {
     /// The value of the first field with this name, whatever its case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let known = Known::of(name.as_bytes());
+        if !self.has_seen(known) {
+            return None;
+        }
         let entry = self.entries.iter().find(|e| e.is(&self.bytes, known, name))?;
         Some(slice(&self.bytes, entry.value()))
     }
@@ -188,7 +195,7 @@ impl Fields {
     /// Whether there is a field with this name.
     pub fn contains(&self, name: &str) -> bool {
         let known = Known::of(name.as_bytes());
-        self.entries.iter().any(|e| e.is(&self.bytes, known, name))
+        self.has_seen(known) && self.entries.iter().any(|e| e.is(&self.bytes, known, name))
     }
 
     /// Names, as received, and values, in order.
@@ -242,17 +249,34 @@ impl Fields {
 
     /// The value of the first field with a known name.
     pub(crate) fn known(&self, known: Known) -> Option<&[u8]> {
+        if !self.has_seen(known) {
+            return None;
+        }
         self.entries.iter().find(|e| e.known == known).map(|e| slice(&self.bytes, e.value()))
     }
 
     /// The values of all fields with a known name.
     pub(crate) fn all_known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
+        let entries = if self.has_seen(known) { self.entries.as_slice() } else { &[] };
+        entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
     }
 
     /// Removes every field with a known name.
     pub(crate) fn remove_known(&mut self, known: Known) {
+        if !self.has_seen(known) {
+            return;
+        }
         self.entries.retain(|e| e.known != known);
+    }
+
+    /// Whether a known name may stand here.
+    fn has_seen(&self, known: Known) -> bool {
+        self.seen & known.bit() != 0
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.seen |= entry.known.bit();
+        self.entries.push(entry);
     }
 
     /// Starts over with the lines of a received field section, of which [`adopt`](Self::adopt) then makes fields.
@@ -273,17 +297,20 @@ impl Fields {
             known,
             canonical,
         };
-        self.entries.push(entry);
+        self.push(entry);
     }
 
     fn append_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
         let entry = self.write_line(known, name, value)?;
-        self.entries.push(entry);
+        self.push(entry);
         self.compact_if_wasteful();
         Ok(())
     }
 
     fn set_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+        if !self.has_seen(known) {
+            return self.append_line(known, name, value);
+        }
         let entry = self.write_line(known, name, value)?;
         let mut replaced = false;
         let bytes = &self.bytes;
@@ -299,7 +326,7 @@ impl Fields {
             first
         });
         if !replaced {
-            self.entries.push(entry);
+            self.push(entry);
         }
         self.compact_if_wasteful();
         Ok(())
@@ -335,6 +362,9 @@ impl Fields {
     }
 
     fn write_value(&mut self, name: &str, value: &[Part<'_>]) -> Result<Range<usize>, InvalidField> {
+        if let [Part::Bytes(bytes)] = value {
+            return self.write_one(name.as_bytes(), bytes);
+        }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
         let start = self.bytes.len();
@@ -342,11 +372,7 @@ impl Fields {
             match part {
                 Part::Fixed(bytes) => self.bytes.extend_from_slice(bytes),
                 Part::Bytes(bytes) if !is_value(bytes) => return Err(InvalidField::Value),
-                Part::Bytes(bytes) => {
-                    // Whitespace around a value is no part of it (RFC 9112 §5).
-                    let bytes = if value.len() == 1 { trim(bytes) } else { bytes };
-                    self.bytes.extend_from_slice(bytes);
-                }
+                Part::Bytes(bytes) => self.bytes.extend_from_slice(bytes),
                 Part::First(known) => {
                     if let Some(e) = self.entries.iter().find(|e| e.known == *known) {
                         self.bytes.extend_from_within(e.value());
@@ -363,6 +389,22 @@ impl Fields {
         let value = start..self.bytes.len();
         self.bytes.extend_from_slice(b"\r\n");
         Ok(value)
+    }
+
+    /// A value that is one piece.
+    fn write_one(&mut self, name: &[u8], value: &[u8]) -> Result<Range<usize>, InvalidField> {
+        if !is_value(value) {
+            return Err(InvalidField::Value);
+        }
+        // Whitespace around a value is no part of it (RFC 9112 §5).
+        let value = trim(value);
+        self.bytes.reserve(name.len() + value.len() + ": \r\n".len());
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(b": ");
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        Ok(start..start + value.len())
     }
 
     /// Keeps the waste of replaced and removed fields below what is in use and [`GARBAGE_BYTES_MAX`].

@@ -76,6 +76,8 @@ known! {
     Etag = "ETag",
 }
 
+const _: () = assert!((Known::Other as u32) < u64::BITS);
+
 /// No name that is known has more bytes.
 pub(crate) const LONGEST_NAME: usize = 32;
 
@@ -102,6 +104,11 @@ impl Known {
                 | Self::Forwarded
                 | Self::XRequestId
         )
+    }
+
+    /// A bit of its own; names that are not known have one in common.
+    pub(crate) const fn bit(self) -> u64 {
+        1 << self as u32
     }
 
     /// The name as one byte.
