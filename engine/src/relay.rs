@@ -7,7 +7,7 @@ use crate::{
     context::Exchange,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Buffer, ROOM_BYTES},
+    io::{Buffer, Pipe, ROOM_BYTES},
     message::{Response, unvouch},
     pace::{Gap, Outflow},
     tunnel::Rest,
@@ -16,8 +16,11 @@ use corelane_codec::ResponseHead;
 use std::{
     future::poll_fn,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
+
+/// Content of which so much is left goes on unseen; less is copied sooner than it is moved.
+const UNSEEN_BYTES_MIN: u64 = 64 << 10;
 
 /// Sends a response. What is left when this returns: nothing, or what comes after a switch of protocols.
 pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Rest> {
@@ -45,6 +48,7 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
         client_gone: false,
         outflow: Outflow::default(),
         gap: Gap::default(),
+        pipe: None,
     };
     // An interim response may still be on its way.
     poll_fn(|cx| relay.poll_informed(cx)).await?;
@@ -62,6 +66,8 @@ struct Relay<'a> {
     client_gone: bool,
     outflow: Outflow,
     gap: Gap,
+    /// Content on its way from the origin to the client.
+    pipe: Option<Pipe>,
 }
 
 impl Relay<'_> {
@@ -166,6 +172,12 @@ impl Relay<'_> {
             if self.exchange.lane().has_spent(cx) {
                 return Poll::Pending;
             }
+            match self.poll_unseen(cx) {
+                Poll::Ready(Ok(true)) => continue,
+                Poll::Ready(Ok(false)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
             match self.source.poll_pull(cx, ROOM_BYTES) {
                 Poll::Ready(Ok(Pull::Piece(piece))) if piece.is_empty() => {}
                 Poll::Ready(Ok(Pull::Piece(piece))) => {
@@ -191,6 +203,36 @@ impl Relay<'_> {
         }
     }
 
+    /// Moves a long content on without looking at it: through a pipe, so that it is never copied into our memory (splice(2)).
+    /// `false` if it has to be pulled.
+    fn poll_unseen(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        if self.pipe.is_none() {
+            let Source::Upstream(transfer) = &mut self.source else { return Poll::Ready(Ok(false)) };
+            if transfer.left() < UNSEEN_BYTES_MIN {
+                return Poll::Ready(Ok(false));
+            }
+            let Some(mut pipe) = self.exchange.lane().0.pipes.take() else { return Poll::Ready(Ok(false)) };
+            let Some(count) = ready!(transfer.poll_fill(cx, &mut pipe))? else {
+                return Poll::Ready(Ok(false));
+            };
+            self.gap.came();
+            self.exchange.record(|record| record.response_bytes += count as u64);
+            self.connection.pass(count)?;
+            self.pipe = Some(pipe);
+        }
+        if let Some(pipe) = &mut self.pipe {
+            let sent = self.connection.io.begin_empty(pipe);
+            sent.map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
+            if pipe.is_empty() {
+                self.pipe = None;
+                if self.source.has_ended() {
+                    self.end(&mut Buffer::default())?;
+                }
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
     /// What is left to do with the origin once its answer is out; `None` while it is being done.
     fn poll_origin(&mut self, cx: &mut Context<'_>) -> Option<Result<()>> {
         if self.connection.has_switched() {
@@ -203,7 +245,7 @@ impl Relay<'_> {
     }
 
     fn waits_for_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.ended {
+        if !self.ended && self.pipe.is_none() {
             self.source.prefetch(cx);
         }
         let between = self.exchange.settings().timeouts.between_bytes;

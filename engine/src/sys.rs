@@ -102,6 +102,26 @@ pub(crate) fn receive_now(fd: RawFd, bytes: &mut Vec<u8>, end: usize) -> io::Res
     Ok(received)
 }
 
+/// A pipe, its end to read from and its end to write to, neither of which blocks. It holds `bytes` if it may.
+pub(crate) fn pipe(bytes: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: the pointer is to two live integers, which the kernel fills.
+    checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
+    // SAFETY: both descriptors are new and ours; the last call takes no pointer, and may fail: then the pipe is smaller.
+    unsafe {
+        libc::fcntl(ends[1], libc::F_SETPIPE_SZ, libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX));
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// Moves up to `bytes` from one descriptor to another, one of which is a pipe, without copying them where the kernel can.
+pub(crate) fn splice(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    // SAFETY: both offsets are null, as they must be for sockets and pipes.
+    let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), bytes, flags) };
+    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
 /// Another descriptor for what `fd` stands for, closed on exec.
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.

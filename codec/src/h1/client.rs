@@ -129,6 +129,29 @@ impl Client {
         result.map_err(|kind| self.fail(kind))
     }
 
+    /// How much of the response's content has not come, if its length is known and its head has: so much may be moved
+    /// without being presented to [`receive`](Self::receive).
+    pub fn content_left(&self) -> Option<u64> {
+        match &self.receiving {
+            Receiving::Content(Incoming::Known(left)) => Some(*left),
+            _ => None,
+        }
+    }
+
+    /// `count` bytes of content were moved without being presented.
+    ///
+    /// # Panics
+    /// If there are fewer [left](Self::content_left).
+    pub fn pass(&mut self, count: u64) {
+        let Receiving::Content(Incoming::Known(left)) = &mut self.receiving else {
+            panic!("there is no content whose length is known");
+        };
+        *left = left.checked_sub(count).expect("no more was moved than there was");
+        if *left == 0 {
+            self.receiving = Receiving::Content(Incoming::End);
+        }
+    }
+
     /// The origin has closed its direction. `Ok(true)` if that ended a content that lasts until then, or stood at
     /// a boundary; otherwise the response is truncated and must not be taken for a complete one.
     pub fn receive_end(&mut self) -> Result<bool, Error> {

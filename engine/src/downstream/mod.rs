@@ -474,6 +474,13 @@ impl Downstream {
         self.codec.borrow().sends_content()
     }
 
+    /// `count` bytes of content go out as they are, which is only so if their length was said in the head.
+    pub(crate) fn pass(&self, count: usize) -> Result<()> {
+        let wrap = self.codec.borrow_mut().send_data(count).map_err(|error| ours(error.kind))?;
+        assert!(wrap.before().is_empty(), "content of a known length has no framing");
+        Ok(())
+    }
+
     /// Puts the framing around a piece of content.
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
         let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;

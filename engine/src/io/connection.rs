@@ -10,6 +10,7 @@
 
 use super::{
     buffer::{Buffer, Buffers, TAILROOM_BYTES},
+    pipe::Pipe,
     stream::{Cancel, Stream},
 };
 use crate::sys::{self, Shared};
@@ -36,6 +37,8 @@ enum Order {
     Readable(Shared<Stream>),
     /// Send all that the buffer holds.
     Send(Shared<Stream>, Buffer),
+    /// Wait until there is room to send.
+    Writable(Shared<Stream>),
 }
 
 enum Outcome {
@@ -121,7 +124,7 @@ async fn pump_in(slots: Rc<Slots>) {
                 slots.rx.finish(Outcome::Readable);
                 continue;
             }
-            Order::Send(..) => unreachable!("the receiving pump does not send"),
+            Order::Send(..) | Order::Writable(_) => unreachable!("the receiving pump does not send"),
         };
         slots.rx.finish(Outcome::Received(result, buffer));
     }
@@ -129,8 +132,15 @@ async fn pump_in(slots: Rc<Slots>) {
 
 async fn pump_out(slots: Rc<Slots>) {
     loop {
-        let Order::Send(stream, mut buffer) = slots.tx.next_order().await else {
-            unreachable!("the sending pump only sends")
+        let (stream, mut buffer) = match slots.tx.next_order().await {
+            Order::Send(stream, buffer) => (stream, buffer),
+            Order::Writable(stream) => {
+                // An error shows itself again at the send that follows.
+                let _ = stream.stream().writable().await;
+                slots.tx.finish(Outcome::Sent(Ok(()), Buffer::default()));
+                continue;
+            }
+            _ => unreachable!("the sending pump only sends"),
         };
         let result = loop {
             let (sent, rest) = stream.stream().send(buffer).await;
@@ -444,6 +454,54 @@ impl Connection {
             }
             tx.begin(Order::Send(self.stream.clone(), buffer));
         });
+    }
+
+    /// Takes content into a pipe, at most `bytes_max` of it; `None` if the connection has something in hand, or receives
+    /// it, so that content must be received first. It is 0 at the end of what the peer sends.
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        bytes_max: u64,
+    ) -> Poll<io::Result<Option<usize>>> {
+        self.with(|active| {
+            let rx = &active.slots.rx;
+            loop {
+                match rx.state.get() {
+                    State::Idle => match pipe.fill(self.fd, bytes_max) {
+                        Ok(count) => return Poll::Ready(Ok(Some(count))),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            rx.begin(Order::Readable(self.stream.clone()));
+                        }
+                        Err(error) => return Poll::Ready(Err(error)),
+                    },
+                    _ if !rx.bufferless.get() => return Poll::Ready(Ok(None)),
+                    _ => {
+                        if !rx.drive(&mut active.rx_pump, cx) {
+                            return Poll::Pending;
+                        }
+                        rx.take_outcome();
+                    }
+                }
+            }
+        })
+    }
+
+    /// Sends what is in a pipe, or as much of it as the system takes now; the rest has to wait until
+    /// [`poll_sent`](Self::poll_sent) is ready. Nothing else may be under way in that direction.
+    pub(crate) fn begin_empty(&self, pipe: &mut Pipe) -> io::Result<()> {
+        self.with(|active| {
+            let tx = &active.slots.tx;
+            match pipe.empty(self.fd) {
+                Ok(count) => tx.sent_bytes.set(tx.sent_bytes.get() + count as u64),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if !pipe.is_empty() {
+                tx.begin(Order::Writable(self.stream.clone()));
+            }
+            Ok(())
+        })
     }
 
     /// Ready when nothing is being sent any more.

@@ -10,11 +10,13 @@ pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod driver;
 pub(crate) mod listener;
+pub(crate) mod pipe;
 pub(crate) mod stream;
 
 pub(crate) use buffer::{Buffer, Buffers, ROOM_BYTES};
 pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
 pub(crate) use listener::{Listener, Socket};
+pub(crate) use pipe::{Pipe, Pipes};
 pub(crate) use stream::Stream;
 
 use std::{future::Future, time::Duration};

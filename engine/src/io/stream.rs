@@ -111,6 +111,12 @@ impl Stream {
         stream.readable(false)
     }
 
+    /// Waits until there is room to send; holds no buffer.
+    pub(crate) fn writable(&mut self) -> impl Future<Output = io::Result<()>> {
+        let Self::Socket(stream) = self;
+        stream.writable(false)
+    }
+
     /// Sends some of what the buffer holds.
     pub(crate) async fn send(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
         let (bytes, start) = buffer.into_parts();

@@ -4,7 +4,7 @@ use super::turnstile::Place;
 use crate::{
     content::{Pull, pull},
     error::{Error, ErrorKind, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received, Wait},
+    io::{Arrival, Buffer, Connection, Pipe, Received, Wait},
     lane::Lane,
     settings::Settings,
     wheel::Tick,
@@ -176,6 +176,33 @@ impl UpstreamConnection {
             }
             ready!(self.poll_more(cx, Stage::Transfer))?;
         }
+    }
+
+    /// Moves content into a pipe, unseen; `None` if there is none that can be moved so, and it is to be
+    /// [received](Self::poll_content).
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<usize>, Error>> {
+        let left = self.codec.borrow().content_left();
+        let Some(left) = left.filter(|_| self.input.borrow().is_none() && !self.ended.get()) else {
+            return Poll::Ready(Ok(None));
+        };
+        Poll::Ready(match ready!(self.io.poll_fill(cx, pipe, left)) {
+            Ok(Some(0)) => {
+                self.ended.set(true);
+                Ok(None)
+            }
+            Ok(Some(count)) => {
+                self.codec.borrow_mut().pass(count as u64);
+                Ok(Some(count))
+            }
+            Ok(None) => Ok(None),
+            // Not every socket can.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(None),
+            Err(error) => Err(Error::io(Side::Upstream, Stage::Transfer, &error)),
+        })
     }
 
     fn poll_more(&self, cx: &mut Context<'_>, stage: Stage) -> Poll<Result<(), Error>> {

@@ -11,6 +11,7 @@ use crate::{
     content::Pull,
     context::Exchange,
     error::{Result, Stage},
+    io::Pipe,
     lane::Lane,
     pace::Gap,
 };
@@ -80,6 +81,41 @@ impl Transfer {
             Poll::Ready(Ok(pull)) => {
                 self.gap.came();
                 Poll::Ready(Ok(came(pull, &mut self.length, lease)))
+            }
+            Poll::Ready(Err(error)) => {
+                lease.judge(Outcome::Failure);
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending if self.gap.is_over(&self.exchange) => {
+                lease.judge(Outcome::Failure);
+                Poll::Ready(Err(too_late(Stage::Transfer)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// How much of the content is left, if it comes as it is and its length is known.
+    pub(crate) fn left(&self) -> u64 {
+        match self.length {
+            Length::Known(left) if self.lease.is_some() => left,
+            _ => 0,
+        }
+    }
+
+    /// Moves content into a pipe; `None` if it is to be [pulled](Self::poll_pull) instead.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<Result<Option<usize>>> {
+        let Some(lease) = &self.lease else { return Poll::Ready(Ok(None)) };
+        self.exchange.begin_wait(cx);
+        match lease.connection().poll_fill(cx, pipe) {
+            Poll::Ready(Ok(count)) => {
+                self.gap.came();
+                if let Length::Known(left) = &mut self.length {
+                    *left = left.saturating_sub(count.unwrap_or(0) as u64);
+                }
+                if lease.connection().response_ended() {
+                    self.length = Length::None;
+                }
+                Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) => {
                 lease.judge(Outcome::Failure);
