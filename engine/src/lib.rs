@@ -85,6 +85,7 @@ mod exchange;
 pub mod guide;
 mod handler;
 mod io;
+mod kept;
 mod lane;
 mod letter;
 mod link;

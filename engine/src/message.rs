@@ -6,6 +6,7 @@ use crate::{
     context::Exchange,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side},
+    kept::{Keep, Kept},
     lane::Lane,
     record::Record,
     settings::Settings,
@@ -15,12 +16,22 @@ use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, time::Duration};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    thread::LocalKey,
+    time::Duration,
+};
 
 /// A request: one that has come from a client, or one of our own.
 ///
 /// Fields that concern one connection only are not among [`fields`](Self::fields): see [`RequestHead`].
-pub struct Request {
+pub struct Request(pub(crate) Kept<RequestParts>);
+
+/// What a request is made of.
+pub(crate) struct RequestParts {
     pub(crate) head: RequestHead,
     pub(crate) body: Body,
     standing: Standing,
@@ -37,6 +48,12 @@ enum Standing {
     Draft(Draft),
 }
 
+impl Default for Standing {
+    fn default() -> Self {
+        Self::Draft(Draft::default())
+    }
+}
+
 /// What an exchange is to have that has not begun.
 #[derive(Default)]
 struct Draft {
@@ -46,7 +63,10 @@ struct Draft {
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("head", &self.head).field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("head", &self.0.head)
+            .field("body", &self.0.body)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,7 +89,7 @@ impl Request {
     /// ```
     pub fn new(method: Method, target: impl Into<Vec<u8>>) -> Self {
         let mut request = Self::from(RequestHead { method, target: target.into(), ..RequestHead::new() });
-        request.head.split_target();
+        request.0.head.split_target();
         request
     }
 
@@ -80,18 +100,18 @@ impl Request {
     }
 
     fn of(head: RequestHead, body: Body, standing: Standing) -> Self {
-        Self { head, body, standing, forwarded: false, last: None }
+        Self(Kept::new(RequestParts { head, body, standing, forwarded: false, last: None }))
     }
 
     /// The same as if a client had sent it.
     pub(crate) fn on_trial(mut self, exchange: &Rc<Exchange>) -> Self {
-        exchange.record(|record| record.of(&self.head));
-        self.standing = Standing::Exchange(exchange.clone());
+        exchange.record(|record| record.of(&self.0.head));
+        self.0.standing = Standing::Exchange(exchange.clone());
         self
     }
 
     fn exchange(&self) -> Option<&Rc<Exchange>> {
-        match &self.standing {
+        match &self.0.standing {
             Standing::Exchange(exchange) => Some(exchange),
             Standing::Draft(_) => None,
         }
@@ -99,15 +119,15 @@ impl Request {
 
     /// The exchange that it belongs to: one of the lane's own begins if there is none yet.
     pub(crate) fn exchange_on(&mut self, lane: &Lane) -> &Rc<Exchange> {
-        if let Standing::Draft(draft) = &mut self.standing {
+        if let Standing::Draft(draft) = &mut self.0.standing {
             let Draft { settings, balance_key } = std::mem::take(draft);
             let exchange = Exchange::own(lane, settings.unwrap_or_else(|| lane.settings().clone()));
             if let Some(key) = balance_key.get() {
                 exchange.balance_by(key);
             }
-            self.standing = Standing::Exchange(exchange);
+            self.0.standing = Standing::Exchange(exchange);
         }
-        match &self.standing {
+        match &self.0.standing {
             Standing::Exchange(exchange) => exchange,
             Standing::Draft(_) => unreachable!("it belongs to an exchange now"),
         }
@@ -122,57 +142,57 @@ impl Request {
 
     /// Replaces the content. What was there is dropped; what a client still sends of it is not read.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = body.into();
-        self.head.content = self.body.length();
+        self.0.body = body.into();
+        self.0.head.content = self.0.body.length();
     }
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.head.method
+        &self.0.head.method
     }
 
     /// The version that it came in.
     pub fn version(&self) -> Version {
-        self.head.version
+        self.0.head.version
     }
 
     /// The target up to the first `?`, undecoded; `*` for `OPTIONS *`.
     pub fn path(&self) -> &str {
-        visible_ascii(self.head.path())
+        visible_ascii(self.0.head.path())
     }
 
     /// The target after the first `?`, undecoded.
     pub fn query(&self) -> Option<&str> {
-        self.head.query().map(visible_ascii)
+        self.0.head.query().map(visible_ascii)
     }
 
     /// The host and port that the request is for, as the client wrote them.
     pub fn authority(&self) -> &str {
-        visible_ascii(self.head.authority())
+        visible_ascii(self.0.head.authority())
     }
 
     /// The fields.
     pub fn fields(&self) -> &Fields {
-        &self.head.fields
+        &self.0.head.fields
     }
 
     /// The fields, to change.
     pub fn fields_mut(&mut self) -> &mut Fields {
-        &mut self.head.fields
+        &mut self.0.head.fields
     }
 
     /// The whole head.
     pub fn head(&self) -> &RequestHead {
-        &self.head
+        &self.0.head
     }
 
     /// The whole head, to change. What cannot be sent is an error of the send.
     pub fn head_mut(&mut self) -> &mut RequestHead {
-        &mut self.head
+        &mut self.0.head
     }
 
     /// The content.
     pub fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
+        &mut self.0.body
     }
 
     /// Holds this exchange to these settings from now on, such as those of its route. What is before the end of the
@@ -181,11 +201,11 @@ impl Request {
     /// # Errors
     /// With status 413 when the content is known to be larger than they allow.
     pub fn set_settings(&mut self, settings: &Rc<Settings>) -> Result<()> {
-        match &mut self.standing {
+        match &mut self.0.standing {
             Standing::Exchange(exchange) => exchange.set_settings(settings),
             Standing::Draft(draft) => draft.settings = Some(settings.clone()),
         }
-        if crate::downstream::is_too_large(self.head.content, settings.content_bytes_max) {
+        if crate::downstream::is_too_large(self.0.head.content, settings.content_bytes_max) {
             return Err(crate::downstream::content_too_large());
         }
         Ok(())
@@ -193,7 +213,7 @@ impl Request {
 
     /// What this exchange is held to.
     pub fn settings(&self) -> Rc<Settings> {
-        match &self.standing {
+        match &self.0.standing {
             Standing::Exchange(exchange) => exchange.settings().clone(),
             Standing::Draft(draft) => draft.settings.clone().unwrap_or_default(),
         }
@@ -212,19 +232,19 @@ impl Request {
     /// }
     /// ```
     pub fn may_resend(&self) -> bool {
-        let is_untouched = self.last.is_none_or(|last| last.written == retry::Written::Nothing);
-        (is_untouched || retry::idempotent(self.head.method.as_str())) && self.is_replayable()
+        let is_untouched = self.0.last.is_none_or(|last| last.written == retry::Written::Nothing);
+        (is_untouched || retry::idempotent(self.0.head.method.as_str())) && self.is_replayable()
     }
 
     /// Whether all of the content can be sent, again if it has been before.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.body.is_whole()
+        self.0.body.is_whole()
     }
 
     /// The protocol that the client wants to switch to. A request that is sent on asks for the same, and the answer
     /// decides; a handler that speaks it [accepts](Self::upgrade) it instead.
     pub fn wants_upgrade(&self) -> Option<Upgrade> {
-        self.head.upgrade
+        self.0.head.upgrade
     }
 
     /// Accepts the switch of protocols that the client wants. What this gives is the answer, a 101: fields that the
@@ -246,10 +266,10 @@ impl Request {
     /// # Errors
     /// With status 400 if the client does not want to switch.
     pub fn upgrade(&self, serve: impl AsyncFnOnce(Tunnel) -> Result<()> + 'static) -> Result<Response> {
-        let protocol = self.head.upgrade.ok_or(Error::status_of(StatusCode::BAD_REQUEST))?;
+        let protocol = self.0.head.upgrade.ok_or(Error::status_of(StatusCode::BAD_REQUEST))?;
         let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS);
-        response.head.upgrade = Some(protocol);
-        response.body = Body(Source::Switch(Serve::new(serve)));
+        response.0.head.upgrade = Some(protocol);
+        response.0.body = Body(Source::Switch(Serve::new(serve)));
         Ok(response)
     }
 
@@ -299,7 +319,7 @@ impl Request {
     /// nobody.
     pub fn balance_by(&self, key: impl AsRef<[u8]>) {
         let key = hash_bytes(key.as_ref());
-        match &self.standing {
+        match &self.0.standing {
             Standing::Exchange(exchange) => exchange.balance_by(key),
             Standing::Draft(draft) => draft.balance_key.set(Some(key)),
         }
@@ -378,16 +398,28 @@ impl From<RequestHead> for Request {
     }
 }
 
-impl Drop for Request {
-    fn drop(&mut self) {
-        if let Standing::Exchange(exchange) = &self.standing {
-            exchange.lane().give_request(std::mem::take(&mut self.head));
+impl Keep for RequestParts {
+    fn free() -> &'static LocalKey<RefCell<Vec<Box<Self>>>> {
+        thread_local! {
+            static FREE: RefCell<Vec<Box<RequestParts>>> = const { RefCell::new(Vec::new()) };
+        }
+        &FREE
+    }
+
+    fn clear(&mut self) {
+        self.body = Body::empty();
+        match std::mem::take(&mut self.standing) {
+            Standing::Exchange(exchange) => exchange.lane().give_request(std::mem::take(&mut self.head)),
+            Standing::Draft(_) => self.head = RequestHead::new(),
         }
     }
 }
 
 /// An answer.
-pub struct Response {
+pub struct Response(pub(crate) Kept<ResponseParts>);
+
+/// What a response is made of.
+pub(crate) struct ResponseParts {
     pub(crate) head: ResponseHead,
     pub(crate) body: Body,
     upstream: Option<UpstreamInfo>,
@@ -395,9 +427,23 @@ pub struct Response {
     pub(crate) error: Option<Box<Error>>,
 }
 
+impl Keep for ResponseParts {
+    fn free() -> &'static LocalKey<RefCell<Vec<Box<Self>>>> {
+        thread_local! {
+            static FREE: RefCell<Vec<Box<ResponseParts>>> = const { RefCell::new(Vec::new()) };
+        }
+        &FREE
+    }
+
+    fn clear(&mut self) {
+        self.head = ResponseHead::new();
+        (self.body, self.upstream, self.error) = (Body::empty(), None, None);
+    }
+}
+
 impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Response").field("head", &self.head).field("body", &self.body).finish()
+        f.debug_struct("Response").field("head", &self.0.head).field("body", &self.0.body).finish()
     }
 }
 
@@ -405,17 +451,22 @@ impl Response {
     /// An answer without content.
     pub fn new(status: StatusCode) -> Self {
         let head = ResponseHead { status, ..ResponseHead::new() };
-        Self { head, body: Body::empty(), upstream: None, error: None }
+        Self(Kept::new(ResponseParts { head, body: Body::empty(), upstream: None, error: None }))
     }
 
     pub(crate) fn from_upstream(head: ResponseHead, body: Body, upstream: UpstreamInfo) -> Self {
-        Self { head, body, upstream: Some(upstream), error: None }
+        Self(Kept::new(ResponseParts { head, body, upstream: Some(upstream), error: None }))
+    }
+
+    /// What is sent.
+    pub(crate) fn into_parts(mut self) -> (ResponseHead, Body) {
+        (std::mem::take(&mut self.0.head), std::mem::take(&mut self.0.body))
     }
 
     /// An answer with a line of plain text.
     pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
         let mut response = Self::new(status).with_body(Bytes::from(text.into()));
-        response.head.fields.append("content-type", "text/plain; charset=utf-8");
+        response.0.head.fields.append("content-type", "text/plain; charset=utf-8");
         response
     }
 
@@ -428,39 +479,39 @@ impl Response {
 
     /// Replaces the content; what was there is dropped, and an upstream that was sending it is told to stop.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = body.into();
-        self.head.content = self.body.length();
-        self.head.declared_length = None;
+        self.0.body = body.into();
+        self.0.head.content = self.0.body.length();
+        self.0.head.declared_length = None;
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.head.status
+        self.0.head.status
     }
 
     /// Replaces the status.
     pub fn set_status(&mut self, status: StatusCode) {
-        self.head.status = status;
+        self.0.head.status = status;
     }
 
     /// The fields.
     pub fn fields(&self) -> &Fields {
-        &self.head.fields
+        &self.0.head.fields
     }
 
     /// The fields, to change.
     pub fn fields_mut(&mut self) -> &mut Fields {
-        &mut self.head.fields
+        &mut self.0.head.fields
     }
 
     /// The content.
     pub fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
+        &mut self.0.body
     }
 
     /// Who answered, and how it was reached; `None` if nobody was asked.
     pub fn upstream(&self) -> Option<&UpstreamInfo> {
-        self.upstream.as_ref()
+        self.0.upstream.as_ref()
     }
 
     /// The tunnel to an upstream that has switched protocols: for a handler that wants to see what goes through, and
@@ -468,8 +519,8 @@ impl Response {
     ///
     /// `None` if it has not switched.
     pub fn take_tunnel(&mut self) -> Option<Tunnel> {
-        self.head.upgrade.take()?;
-        match std::mem::take(&mut self.body.0).into_rest() {
+        self.0.head.upgrade.take()?;
+        match std::mem::take(&mut self.0.body.0).into_rest() {
             Rest::Origin(transfer) => Tunnel::to_origin(transfer),
             Rest::Nothing | Rest::Handler(_) => None,
         }
@@ -477,7 +528,7 @@ impl Response {
 
     /// The error that this tells a client of, if it was [made of one](Self::from).
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_deref()
+        self.0.error.as_deref()
     }
 }
 
@@ -501,7 +552,7 @@ impl Response {
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
         let mut response = Self::of_error(&error);
-        response.error = Some(Box::new(error));
+        response.0.error = Some(Box::new(error));
         response
     }
 }

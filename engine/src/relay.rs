@@ -24,7 +24,7 @@ const UNSEEN_BYTES_MIN: u64 = 64 << 10;
 
 /// Sends a response. What is left when this returns: nothing, or what comes after a switch of protocols.
 pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Rest> {
-    let Response { head, mut body, .. } = response;
+    let (head, mut body) = response.into_parts();
     let connection = exchange.connection();
     body.settle();
     if exchange.expects() {

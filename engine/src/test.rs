@@ -103,12 +103,12 @@ pub async fn call(handler: &impl Handler, request: Request) -> Answer {
     let result = handler.handle(request.on_trial(&exchange)).await;
     let (response, mut error) = match result {
         Ok(mut response) => {
-            let error = response.error.take().map(|error| *error);
+            let error = response.0.error.take().map(|error| *error);
             (response, error)
         }
         Err(error) => (Response::of_error(&error), Some(error)),
     };
-    let Response { mut head, mut body, .. } = response;
+    let (mut head, mut body) = response.into_parts();
     if body.0.is_altered() {
         unvouch(&mut head.fields);
     }

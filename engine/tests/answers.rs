@@ -3,6 +3,7 @@
 mod support;
 
 use corelane_engine::{Body, End, Engine, Error, Metric, Request, Response, Result, StatusCode};
+use std::time::Duration;
 use support::{
     peer::{Over, Peer},
     rig::{Fun, Rig, on_both},

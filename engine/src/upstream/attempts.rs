@@ -11,7 +11,7 @@ use crate::{
     body::Source,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
-    message::{Request, Response},
+    message::{Request, RequestParts, Response},
     metrics::Metric,
     record::{ATTEMPTS_KEPT_MAX, Attempt, AttemptOutcome},
 };
@@ -96,7 +96,7 @@ impl Upstream {
             upstream: self.clone(),
             key: if roster.asks_for_key() { exchange.balance_key() } else { 0 },
             roster,
-            idempotent: retry::idempotent(request.head.method.as_str()),
+            idempotent: retry::idempotent(request.0.head.method.as_str()),
             exchange,
             request,
             tried: Tried::default(),
@@ -239,14 +239,14 @@ impl<'r> Attempts<'r> {
             refused_by_peer: false,
             trigger: Trigger::Status,
         };
-        self.request.last = Some(facts);
+        self.request.0.last = Some(facts);
         self.last = Some(Last { endpoint, facts, status: Some(status) });
     }
 
     fn failed(&mut self, endpoint: EndpointId, reused: bool, failure: Failure) -> Error {
         let Failure { error, attempt } = failure;
         self.side = error.side();
-        self.request.last = attempt;
+        self.request.0.last = attempt;
         self.last = attempt.map(|facts| Last { endpoint, facts, status: None });
         self.remember(endpoint, reused, AttemptOutcome::Failed(error.stage(), error.kind()));
         if attempt.is_none() {
@@ -299,7 +299,7 @@ impl NextAttempt<'_, '_> {
 
     /// The fields that it sends.
     pub fn fields(&self) -> &Fields {
-        &self.attempts.head.as_ref().unwrap_or(&self.attempts.request.head).fields
+        &self.attempts.head.as_ref().unwrap_or(&self.attempts.request.0.head).fields
     }
 
     /// The fields that it sends, to change: those of the request, and of other attempts, stay as they are.
@@ -312,7 +312,7 @@ impl NextAttempt<'_, '_> {
         let Attempts { head, exchange, request, .. } = &mut *self.attempts;
         head.get_or_insert_with(|| {
             let mut head = exchange.lane().take_request();
-            head.clone_from(&request.head);
+            head.clone_from(&request.0.head);
             head
         })
     }
@@ -331,13 +331,13 @@ impl NextAttempt<'_, '_> {
     /// must not. If [another attempt](Attempts::may_retry) may follow, the request is as it was before.
     pub async fn send(mut self) -> Result<Response> {
         let is_own = self.attempts.exchange.peer().is_none();
-        if is_own && self.attempts.request.head.authority().is_empty() {
+        if is_own && self.attempts.request.0.head.authority().is_empty() {
             let host = self.endpoint().to_string();
             self.fields_mut().set("host", host);
         }
         let Self { attempts, endpoint, lease, timeout } = self;
         let (reused, lane) = (lease.reused, lease.lane().clone());
-        let Request { head: own_head, body, .. } = &mut *attempts.request;
+        let RequestParts { head: own_head, body, .. } = &mut *attempts.request.0;
         let expects = own_head.expects_continue && awaits_continue(&body.0);
         let order = Order {
             head: attempts.head.as_ref().unwrap_or(own_head),
@@ -353,7 +353,7 @@ impl NextAttempt<'_, '_> {
             Ok(mut response) => {
                 attempts.answered(endpoint, reused, response.status());
                 if !is_own {
-                    forward::response(&mut response.head, &lane.0.process.config.via);
+                    forward::response(&mut response.0.head, &lane.0.process.config.via);
                 }
                 Ok(response)
             }

@@ -78,6 +78,7 @@ impl Upstream {
 
     /// What is done once for all attempts, whichever cluster they are at.
     fn prepare(&self, request: &mut Request, exchange: &Exchange) -> Result<()> {
+        let request = &mut *request.0;
         let (head, body) = (&mut request.head, &mut request.body);
         body.settle();
         // What the handler has read, or put in its place, decides; not what the client had announced.
