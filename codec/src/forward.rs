@@ -129,24 +129,23 @@ fn add(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
         HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
         HostText::Absent | HostText::Unquotable => (b"", nothing, b""),
     };
+    let skipped = if matches!(before, [Part::Fixed(b""), ..]) { before.len() } else { 0 };
     let [all_or_open, before_address, before_close, comma] = before;
-    fields.set_known(
-        Known::Forwarded,
-        &[
-            all_or_open,
-            before_address,
-            before_close,
-            comma,
-            open,
-            address,
-            close,
-            Part::Fixed(host_name),
-            host_value,
-            Part::Fixed(host_end),
-            Part::Fixed(b";proto="),
-            Part::Bytes(hop.scheme.as_bytes()),
-        ],
-    )?;
+    let parts = [
+        all_or_open,
+        before_address,
+        before_close,
+        comma,
+        open,
+        address,
+        close,
+        Part::Fixed(host_name),
+        host_value,
+        Part::Fixed(host_end),
+        Part::Fixed(b";proto="),
+        Part::Bytes(hop.scheme.as_bytes()),
+    ];
+    fields.set_known(Known::Forwarded, parts.get(skipped..).unwrap_or_default())?;
     add_request_id(fields, hop)
 }
 

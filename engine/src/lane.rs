@@ -5,7 +5,7 @@ use crate::{
     context::Exchange,
     door::{Doors, Watch},
     downstream::Downstream,
-    io::{self, Buffers, Pipes, Pumps, alarm::Alarm, bell::Bell, driver::Running},
+    io::{self, Alarm, Buffers, Pipes, Pumps, bell::Bell, driver::Running},
     letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
     process::Process,
@@ -19,7 +19,7 @@ use crate::{
 use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{
-    cell::{Cell, OnceCell, Ref, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
     os::fd::OwnedFd,
@@ -95,8 +95,7 @@ pub(crate) struct Inner {
     pub(crate) pipes: Pipes,
     pub(crate) metrics: Metrics,
     pub(crate) bell: Bell,
-    /// Made when somebody waits for a moment first.
-    alarm: OnceCell<Alarm>,
+    pub(crate) alarm: Alarm,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) drain: Cell<Drain>,
     /// The lane's thread ends although nobody asked the engine to.
@@ -152,7 +151,7 @@ impl Lane {
         process: Arc<Process>,
         settings: &Settings,
         driver: Running,
-        bell: Bell,
+        (bell, alarm): (Bell, Alarm),
     ) -> Self {
         let sink = process.config.sink.as_ref().map(|factory| factory(id));
         let clock = process.clock;
@@ -171,7 +170,7 @@ impl Lane {
             pipes: Pipes::default(),
             metrics: Metrics::new(),
             bell,
-            alarm: OnceCell::new(),
+            alarm,
             rng: RefCell::new(Rng::new(crate::sys::random())),
             drain: Cell::new(Drain::No),
             connections: RefCell::default(),
@@ -299,40 +298,19 @@ impl Lane {
         .await
     }
 
-    /// Waits until [`now`](Self::now) is `due`, to within the system's own latency: some microseconds where
-    /// [`sleep`](Self::sleep) takes up to a millisecond more. It costs some calls of the system.
+    /// Waits until [`now`](Self::now) is `due`, and some microseconds more.
     pub async fn sleep_until(&self, due: Duration) {
-        let Some(alarm) = self.alarm() else {
-            return self.sleep(due.saturating_sub(self.now())).await;
-        };
-        alarm.wait(due, || self.now()).await;
+        self.0.alarm.wait(due, || self.now()).await;
     }
 
-    /// The lane's alarm; `None` if there is no descriptor left for it.
-    fn alarm(&self) -> Option<&Alarm> {
-        if self.0.alarm.get().is_none() {
-            let made = Alarm::new().ok()?;
-            assert!(self.0.alarm.set(made).is_ok(), "it was not there");
-            let lane = self.clone();
-            self.spawn_forever(move || {
-                let lane = lane.clone();
-                async move {
-                    let alarm = lane.0.alarm.get().expect("it was set");
-                    while alarm.gone_off(|| lane.now()).await.is_ok() {}
-                }
-            });
-        }
-        self.0.alarm.get()
-    }
-
-    /// Waits at least so long, and up to some milliseconds more.
+    /// Waits so long, and some microseconds more.
     pub async fn sleep(&self, duration: Duration) {
-        io::sleep(duration).await;
+        self.sleep_until(self.now() + duration).await;
     }
 
     /// Waits for `task`, at most so long: then it is dropped, and this gives `None`.
     pub async fn timeout<T>(&self, duration: Duration, task: impl Future<Output = T>) -> Option<T> {
-        let (mut task, mut late) = (pin!(task), pin!(io::sleep(duration)));
+        let (mut task, mut late) = (pin!(task), pin!(self.sleep(duration)));
         poll_fn(|cx| match task.as_mut().poll(cx) {
             Poll::Ready(value) => Poll::Ready(Some(value)),
             Poll::Pending => late.as_mut().poll(cx).map(|()| None),
@@ -633,7 +611,7 @@ impl Lane {
         self.0.cut.set(true);
         let due = self.now() + CUT;
         while self.wake_all() && self.now() < due {
-            io::sleep(Duration::from_millis(1)).await;
+            io::nap(Duration::from_millis(1)).await;
         }
         self.0.peers.take();
         self.0.names.take();
@@ -645,7 +623,7 @@ impl Lane {
         self.flush();
         self.0.sink.borrow_mut().take();
         // The ring closes descriptors in the background: one more look at it.
-        io::sleep(Duration::from_millis(1)).await;
+        io::nap(Duration::from_millis(1)).await;
     }
 
     /// Wakes whatever is left on the lane; `false` if nothing is.
@@ -660,12 +638,17 @@ impl Lane {
 
     // ---- housekeeping ----
 
+    /// Wakes those whose moment has come.
+    pub(crate) async fn keep_time(self) {
+        while self.0.alarm.gone_off(|| self.now()).await.is_ok() {}
+    }
+
     /// Turns the wheel, and sweeps and flushes now and then. Sleeps while there is nothing to turn it for.
     pub(crate) async fn keep_house(self) {
         let (mut swept, mut flushed) = (self.now(), self.now());
         loop {
             poll_fn(|cx| if self.is_quiet(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
-            io::sleep(TICK).await;
+            self.sleep(TICK).await;
             let now = self.now();
             self.0.epoch.set(self.0.process.clock.wall() - now);
             while !self.0.wheel.turn(now, TIMERS_PER_TURN) {

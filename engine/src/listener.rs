@@ -51,7 +51,7 @@ pub(crate) async fn accept<F, S>(
                     if !std::mem::replace(&mut full, true) {
                         entrance.say_full();
                     }
-                    lane.serving(&watch, pause()).await;
+                    lane.serving(&watch, pause(&lane)).await;
                     break;
                 }
                 Came::Failed(error) => {
@@ -64,7 +64,7 @@ pub(crate) async fn accept<F, S>(
                         entrance.turn_away();
                     }
                     // Those that wait go on waiting: the listener stays ready, so looking again at once would spin.
-                    lane.serving(&watch, pause()).await;
+                    lane.serving(&watch, pause(&lane)).await;
                     break;
                 }
             }
@@ -115,7 +115,7 @@ where
     async fn is_wanted(&self) -> std::io::Result<()> {
         if self.listener.ready().await.is_err() {
             // Looking, after a pause, says what is wrong.
-            pause().await?;
+            pause(&self.lane).await?;
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ where
 /// Its source has as many connections as it may.
 struct TurnedAway;
 
-async fn pause() -> std::io::Result<()> {
-    io::sleep(PAUSE).await;
+async fn pause(lane: &Lane) -> std::io::Result<()> {
+    lane.sleep(PAUSE).await;
     Ok(())
 }

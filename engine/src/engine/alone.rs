@@ -2,7 +2,7 @@
 
 use super::{StartError, builder::Engine, thread::attend};
 use crate::{
-    io::{bell::Bell, driver},
+    io::{Alarm, bell::Bell, driver},
     lane::Lane,
     process::Process,
 };
@@ -34,7 +34,8 @@ impl Lane {
         let process = Arc::new(Process::new(config, 1).map_err(StartError::Thread)?);
         runtime.block_on(async {
             let bell = Bell::new(process.desks[0].mail.ringer()).map_err(StartError::Thread)?;
-            let lane = Self::new(0, process.clone(), &settings, running, bell);
+            let alarm = Alarm::new().map_err(StartError::Thread)?;
+            let lane = Self::new(0, process.clone(), &settings, running, (bell, alarm));
             attend(&lane);
             let value = main(lane.clone()).await;
             lane.tear_down().await;

@@ -4,6 +4,7 @@ use super::StartError;
 use crate::{
     door::{Plan, Prepared},
     io::{
+        Alarm,
         bell::Bell,
         driver::{self, Running, Runtime},
     },
@@ -97,7 +98,8 @@ impl Start {
 
     async fn set_up(self, running: Running) -> Result<Lane, StartError> {
         let bell = Bell::new(self.desk().mail.ringer()).map_err(StartError::Thread)?;
-        let lane = Lane::new(self.id, self.process.clone(), &self.plan.settings, running, bell);
+        let alarm = Alarm::new().map_err(StartError::Thread)?;
+        let lane = Lane::new(self.id, self.process.clone(), &self.plan.settings, running, (bell, alarm));
         match lane.0.doors.prepare(&lane, self.plan) {
             Ok(prepared) => {
                 attend(&lane);
@@ -116,6 +118,10 @@ impl Start {
 /// Has a lane keep its house and look at its desk.
 pub(super) fn attend(lane: &Lane) {
     let (house, obedient) = (lane.clone(), lane.clone());
+    lane.spawn_forever({
+        let lane = lane.clone();
+        move || lane.clone().keep_time()
+    });
     lane.spawn_forever(move || house.clone().keep_house());
     lane.spawn_forever(move || obey(obedient.clone()));
 }

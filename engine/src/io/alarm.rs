@@ -1,4 +1,5 @@
-//! Waits that are finer than the loop's timers: a timerfd for each lane that needs one.
+//! Waiting for moments: a timerfd for each lane. It is exact to some microseconds, and a loop without timers of its own
+//! looks at no clock each time that it has waited.
 
 use crate::sys;
 use monoio::net::TcpStream;
@@ -32,6 +33,12 @@ impl Alarm {
         let file = File::from(sys::timerfd()?);
         let watch = TcpStream::from_std(OwnedFd::from(file.try_clone()?).into())?;
         Ok(Self { file, watch, waiting: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
+    }
+
+    /// Waits so long, for one alone.
+    pub(crate) async fn once(&self, duration: Duration) {
+        sys::arm(self.file.as_raw_fd(), duration.max(Duration::from_nanos(1)));
+        let _ = self.watch.readable(false).await;
     }
 
     /// Waits until `due`; `now` is the lane's clock.

@@ -1,6 +1,6 @@
 //! Which event loop a lane runs on: io_uring where the kernel grants the real ring, epoll otherwise.
 
-use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder, time::TimeDriver};
+use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
 use std::io;
 
 /// Submission queue entries of a lane's ring.
@@ -44,9 +44,9 @@ impl Running {
     }
 }
 
-pub(crate) type Runtime = FusionRuntime<TimeDriver<IoUringDriver>, TimeDriver<LegacyDriver>>;
+pub(crate) type Runtime = FusionRuntime<IoUringDriver, LegacyDriver>;
 
-/// Builds the calling thread's event loop. Each lane tries its own ring with the flags that it will use: a test of
+/// Builds the calling thread's event loop, which has no timers: see [`Alarm`](super::Alarm). Each lane tries its own ring with the flags that it will use: a test of
 /// another ring proves nothing, because seccomp profiles and limits on locked memory refuse rings one by one.
 pub(crate) fn build(choice: Driver) -> io::Result<(Runtime, Running)> {
     let reason = match choice {
@@ -59,7 +59,7 @@ pub(crate) fn build(choice: Driver) -> io::Result<(Runtime, Running)> {
             Err(error) => format!("io_uring refused: {error}"),
         },
     };
-    let runtime = RuntimeBuilder::<LegacyDriver>::new().with_entries(RING_ENTRIES).enable_timer().build()?;
+    let runtime = RuntimeBuilder::<LegacyDriver>::new().with_entries(RING_ENTRIES).build()?;
     Ok((runtime.into(), Running::Epoll { reason }))
 }
 
@@ -71,10 +71,7 @@ fn uring() -> io::Result<Runtime> {
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_coop_taskrun();
-    let runtime = RuntimeBuilder::<IoUringDriver>::new()
-        .with_entries(RING_ENTRIES)
-        .uring_builder(ring)
-        .enable_timer()
-        .build()?;
+    let runtime =
+        RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).uring_builder(ring).build()?;
     Ok(runtime.into())
 }

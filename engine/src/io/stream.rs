@@ -59,7 +59,7 @@ impl Stream {
             match crate::sys::connect(address, source) {
                 // TCP waits for room in the origin's queue; a unix socket says that there is none (connect(2)).
                 Err(error) if is_full(address, &error) => {
-                    super::sleep(pause).await;
+                    super::nap(pause).await;
                     pause = (2 * pause).min(pause_max);
                 }
                 begun => break begun?,

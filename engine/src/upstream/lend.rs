@@ -6,7 +6,7 @@
 
 use super::{Peer, UpstreamConnection, pool::Pool};
 use crate::{
-    io::{self, Arrival, Received},
+    io::{Arrival, Received},
     lane::Lane,
     letter::{Lent, Letter},
     metrics::Metric,
@@ -70,7 +70,7 @@ impl Pool {
         let asking = self.lane.0.asked.ask(&self.peer);
         let letter = Letter::Borrow { peer: self.peer.clone(), by: self.lane.id(), ticket: asking.ticket };
         self.lane.post(lender, letter).ok()?;
-        let mut late = pin!(io::sleep(ANSWER_MAX));
+        let mut late = pin!(self.lane.sleep(ANSWER_MAX));
         let answer = poll_fn(|cx| {
             if let Some(answer) = asking.question.answer.borrow_mut().take() {
                 return Poll::Ready(answer);
