@@ -134,7 +134,8 @@ pub(crate) struct Inner {
     tasks: RefCell<Vec<Option<Option<Waker>>>>,
     /// Those who accept connections, to be told when a drain begins.
     serving: RefCell<Vec<Waker>>,
-    buffers_taken_back: Cell<bool>,
+    /// There was memory to give back at the last sweep.
+    has_spare: Cell<bool>,
     /// A descriptor to close when there is none to accept with.
     pub(crate) reserve: Cell<Option<OwnedFd>>,
 }
@@ -195,7 +196,7 @@ impl Lane {
             finished: RefCell::new(None),
             tasks: RefCell::default(),
             serving: RefCell::default(),
-            buffers_taken_back: Cell::new(false),
+            has_spare: Cell::new(false),
             reserve: Cell::new(crate::sys::reserve()),
             process,
         }))
@@ -686,14 +687,14 @@ impl Lane {
     }
 
     async fn sweep(&self) {
-        let (mut idle, mut released, mut at) = (0, 0, 0);
+        let (mut idle, mut dozing, mut at) = (0, 0, 0);
         while at < self.connections() {
             let draining = self.is_draining();
             // Who takes the place of one that has left meanwhile may be passed over until the next time.
             for connection in self.0.connections.borrow().iter().skip(at).take(SWEPT_PER_TURN) {
                 let seen = connection.sweep(draining);
                 idle += u64::from(seen.asleep);
-                released += usize::from(seen.released);
+                dozing += usize::from(seen.dozes);
             }
             at += SWEPT_PER_TURN;
             if at < self.connections() {
@@ -703,22 +704,23 @@ impl Lane {
         self.0.metrics.set(Metric::ConnectionsIdle, idle);
         self.forget_peers();
         self.0.pools.borrow_mut().retain(|_, pool| {
-            let swept = pool.sweep();
-            released += swept.released;
             // A pool that nobody uses any more goes with its last connection.
-            swept.idle > 0 || Rc::strong_count(pool) > 1
+            pool.sweep() > 0 || Rc::strong_count(pool) > 1
         });
         self.sweep_rate_limits();
-        self.give_memory_back(released);
+        self.give_memory_back(dozing);
     }
 
-    /// After a burst, memory goes back to the system: a second after buffers were taken from idle connections.
-    fn give_memory_back(&self, released: usize) {
-        if released > 0 {
-            self.0.buffers_taken_back.set(true);
-        } else if self.0.buffers_taken_back.replace(false) {
-            let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
-            self.0.buffers.shrink(BUFFERS_KEPT_IDLE.max(2 * busy));
+    /// After a burst, memory goes back to the system: a second after the last connection fell asleep, or there were more
+    /// buffers than are needed.
+    fn give_memory_back(&self, dozing: usize) {
+        let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
+        let wanted = BUFFERS_KEPT_IDLE.max(2 * busy);
+        let is_spare = self.0.buffers.kept() > wanted;
+        if dozing > 0 || is_spare && !self.0.has_spare.get() {
+            self.0.has_spare.set(true);
+        } else if self.0.has_spare.replace(false) {
+            self.0.buffers.shrink(wanted);
             self.0.pumps.shrink();
             crate::sys::release_free_memory();
         }

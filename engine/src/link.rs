@@ -114,7 +114,7 @@ impl Link {
         }
         let received = ready!(self.io.poll_receive(cx))?;
         self.ended.set(matches!(received, Received::End(_)));
-        let (Received::Bytes(buffer) | Received::End(buffer) | Received::Cancelled(buffer)) = received;
+        let (Received::Bytes(buffer) | Received::End(buffer)) = received;
         if buffer.is_empty() {
             self.lane.0.buffers.give(buffer);
         } else {

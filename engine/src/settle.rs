@@ -110,7 +110,6 @@ fn poll_discard(cx: &mut Context<'_>, connection: &Downstream, left: &mut u64) -
                 *left = left.saturating_sub(buffer.len() as u64);
                 connection.lane.0.buffers.give(buffer);
             }
-            Ok(Received::Cancelled(buffer)) => connection.lane.0.buffers.give(buffer),
             Ok(Received::End(buffer)) => {
                 connection.lane.0.buffers.give(buffer);
                 connection.set_ended();

@@ -29,8 +29,8 @@ use std::{
 enum Waiting {
     /// It is at work.
     No,
-    /// For a head, with a receive armed; so many sweeps have come by.
-    WithBuffer(u8),
+    /// For a head, awake; so many sweeps have come by.
+    Awake(u8),
     /// For a head, asleep; so many sweeps have come by.
     Asleep(u8),
 }
@@ -38,8 +38,8 @@ enum Waiting {
 /// What a sweep saw.
 pub(crate) struct Seen {
     pub(crate) asleep: bool,
-    /// A buffer was taken away.
-    pub(crate) released: bool,
+    /// It is falling asleep.
+    pub(crate) dozes: bool,
 }
 
 /// A client's connection.
@@ -62,9 +62,6 @@ pub(crate) struct Downstream {
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
     waiting: Cell<Waiting>,
-    /// The last two heads came less than a sweep apart: the next is worth a buffer in advance.
-    quick: Cell<bool>,
-    has_served: Cell<bool>,
     /// A sweep has found it idle.
     drowsy: Cell<bool>,
     content_bytes: Cell<u64>,
@@ -113,8 +110,6 @@ impl Downstream {
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
             waiting: Cell::new(Waiting::No),
-            quick: Cell::new(false),
-            has_served: Cell::new(false),
             drowsy: Cell::new(false),
             content_bytes: Cell::new(0),
             content_bytes_max: Cell::new(None),
@@ -162,31 +157,23 @@ impl Downstream {
                 if self.ended.get() {
                     return Poll::Ready(self.end_between_requests());
                 }
-                self.io.begin_receive(self.input.take(), self.wait_for_head());
+                self.io.begin_receive(self.input.take(), Wait::Long);
             }
             let Poll::Ready(received) = self.io.poll_receive(cx) else {
                 if self.waiting.get() == Waiting::No {
-                    self.waiting.set(Waiting::WithBuffer(0));
+                    self.waiting.set(Waiting::Awake(0));
                 }
-                if self.drowsy.take() && !self.quick.get() && !begun && self.io.holds_no_buffer() {
+                if self.drowsy.take() && !begun {
                     return Poll::Ready(Ok(Next::Sleep));
                 }
                 return Poll::Pending;
             };
-            // The first head of a connection says nothing of the next.
-            self.quick
-                .set(self.waiting.replace(Waiting::No) != Waiting::WithBuffer(1) && self.has_served.get());
+            self.waiting.set(Waiting::No);
             match received {
                 Ok(Received::Bytes(buffer)) => *self.input.borrow_mut() = Some(buffer),
                 Ok(Received::End(buffer)) => {
                     self.ended.set(true);
                     self.put_back(buffer);
-                }
-                Ok(Received::Cancelled(buffer)) => {
-                    self.put_back(buffer);
-                    if self.input.borrow().is_none() && !begun {
-                        return Poll::Ready(Ok(Next::Sleep));
-                    }
                 }
                 // Between requests a reset is no more than an abrupt close.
                 Err(_) => return Poll::Ready(Ok(Next::Over)),
@@ -213,10 +200,6 @@ impl Downstream {
         self.io.wake();
     }
 
-    fn wait_for_head(&self) -> Wait {
-        if self.quick.get() { Wait::Unknown } else { Wait::Long }
-    }
-
     fn parse_head(&self) -> Result<Option<RequestHead>> {
         let mut input = self.input.borrow_mut();
         let Some(buffer) = input.as_mut() else { return Ok(None) };
@@ -238,7 +221,6 @@ impl Downstream {
             buffer.make_room(&self.lane.0.buffers);
         }
         if complete {
-            self.has_served.set(true);
             self.version.set(head.version);
             self.content_bytes.set(0);
             return Ok(Some(head));
@@ -264,24 +246,18 @@ impl Downstream {
 
     /// Called about once a second, and oftener in a drain.
     pub(crate) fn sweep(&self, draining: bool) -> Seen {
-        let mut seen = Seen { asleep: false, released: false };
+        let mut seen = Seen { asleep: false, dozes: false };
         // Twenty sweeps of a drain are a second; else it is one.
         let leaving = if draining { Some(20) } else { self.door.is_retired().then_some(1) };
         match self.waiting.get() {
             Waiting::No => {}
             // The first sweep only looks: it may have become idle a moment ago.
-            Waiting::WithBuffer(0) => self.waiting.set(Waiting::WithBuffer(1)),
-            Waiting::WithBuffer(sweeps) if leaving.is_some() => {
-                self.dismiss(sweeps, leaving, Waiting::WithBuffer)
-            }
-            Waiting::WithBuffer(_) => {
+            Waiting::Awake(0) => self.waiting.set(Waiting::Awake(1)),
+            Waiting::Awake(sweeps) if leaving.is_some() => self.dismiss(sweeps, leaving, Waiting::Awake),
+            Waiting::Awake(_) => {
                 self.drowsy.set(true);
-                seen.released = true;
-                if self.quick.replace(false) {
-                    self.io.release_buffer();
-                } else {
-                    self.timer.wake();
-                }
+                seen.dozes = true;
+                self.timer.wake();
             }
             Waiting::Asleep(sweeps) => {
                 seen.asleep = true;
@@ -319,10 +295,10 @@ impl Downstream {
         if self.input.borrow().is_some() {
             return Poll::Pending;
         }
-        self.io.begin_receive(None, self.wait_for_head());
+        self.io.begin_receive(None, Wait::Long);
         match ready!(self.io.poll_arrival(cx)) {
             Arrival::End if end_is_gone => gone(),
-            Arrival::Bytes | Arrival::End | Arrival::Cancelled | Arrival::Nothing => Poll::Pending,
+            Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => gone(),
         }
     }
@@ -381,7 +357,6 @@ impl Downstream {
                     self.ended.set(true);
                     self.put_back(buffer);
                 }
-                Ok(Received::Cancelled(buffer)) => self.put_back(buffer),
                 Err(error) => return Poll::Ready(Err(Error::io(Side::Downstream, Stage::Transfer, &error))),
             }
         }

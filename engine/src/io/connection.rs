@@ -1,9 +1,14 @@
 //! A connection owns its operations: one to receive, one to send.
 //!
-//! Each direction is a **slot** and a **pump**. The pump is a future, boxed once when the connection is made, that
-//! takes an order from the slot, performs the operation, and leaves the outcome in the slot. Futures outside only
-//! wait on a slot: dropping one drops no operation, and the next to wait takes it up. Whoever holds the connection
-//! polls it; a connection that nobody polls (idle in a pool) still has its operation in the kernel.
+//! What the system can do at once is done by a call of it: most sends, and receives of what is known to be there. What
+//! has to be waited for is left to the loop. Each direction is a **slot** and a **pump** for that: the pump is a future,
+//! boxed once when the connection is made, that takes an order from the slot, waits, and leaves the outcome in the slot.
+//! Futures outside only wait on a slot: dropping one drops no operation, and the next to wait takes it up. Whoever holds
+//! the connection polls it; a connection that nobody polls (idle in a pool) still has its wait in the kernel.
+//!
+//! (Measured: a receive that the ring performs holds a buffer for as long as it waits, so that as many buffers go through
+//! the cache as there are connections; and each operation on the ring costs a completion, a wake and a poll. See
+//! bench/FINDINGS.md.)
 //!
 //! A connection that has long been idle [sleeps](Connection::fall_asleep): slots, pumps and buffers go, and only the wait
 //! for readability is left.
@@ -11,7 +16,7 @@
 use super::{
     buffer::{Buffer, Buffers, TAILROOM_BYTES},
     pipe::Pipe,
-    stream::{Cancel, Stream},
+    stream::Stream,
 };
 use crate::sys::{self, Shared};
 use std::{
@@ -29,11 +34,7 @@ type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What a pump is asked to do.
 enum Order {
-    /// Receive behind what the buffer holds.
-    Receive(Shared<Stream>, Buffer),
-    /// The same, but it can be cancelled: the wait for a next head, which may last.
-    ReceiveOrCancel(Shared<Stream>, Buffer),
-    /// Wait until there is something to receive, holding no buffer.
+    /// Wait until there is something to receive.
     Readable(Shared<Stream>),
     /// Send all that the buffer holds.
     Send(Shared<Stream>, Buffer),
@@ -62,8 +63,6 @@ struct Slot {
     state: Cell<State>,
     order: Cell<Option<Order>>,
     outcome: Cell<Option<Outcome>>,
-    /// What is under way is a wait without a buffer.
-    bufferless: Cell<bool>,
     /// Bytes that sends have got rid of so far.
     sent_bytes: Cell<u64>,
 }
@@ -74,7 +73,6 @@ impl Slot {
             self.state.replace(State::Working) == State::Idle,
             "one operation at a time in each direction"
         );
-        self.bufferless.set(matches!(order, Order::Readable(_)));
         self.order.set(Some(order));
     }
 
@@ -103,30 +101,23 @@ impl Slot {
     }
 }
 
-/// Both directions of a connection, and what takes its buffer away.
+/// Both directions of a connection.
 #[derive(Default)]
 struct Slots {
     rx: Slot,
     tx: Slot,
-    cancel: Cancel,
+    /// What has been received and was not enough, until there is more.
+    partial: Cell<Option<Buffer>>,
 }
 
 async fn pump_in(slots: Rc<Slots>) {
     loop {
-        let (result, buffer) = match slots.rx.next_order().await {
-            Order::Receive(stream, buffer) => stream.stream().receive(buffer).await,
-            Order::ReceiveOrCancel(stream, buffer) => {
-                stream.stream().receive_or_cancel(buffer, &slots.cancel).await
-            }
-            Order::Readable(stream) => {
-                // An error shows itself again at the receive that follows.
-                let _ = stream.stream().readable().await;
-                slots.rx.finish(Outcome::Readable);
-                continue;
-            }
-            Order::Send(..) | Order::Writable(_) => unreachable!("the receiving pump does not send"),
+        let Order::Readable(stream) = slots.rx.next_order().await else {
+            unreachable!("the receiving pump does not send")
         };
-        slots.rx.finish(Outcome::Received(result, buffer));
+        // An error shows itself again at the receive that follows.
+        let _ = stream.stream().readable().await;
+        slots.rx.finish(Outcome::Readable);
     }
 }
 
@@ -140,7 +131,7 @@ async fn pump_out(slots: Rc<Slots>) {
                 slots.tx.finish(Outcome::Sent(Ok(()), Buffer::default()));
                 continue;
             }
-            _ => unreachable!("the sending pump only sends"),
+            Order::Readable(_) => unreachable!("the sending pump only sends"),
         };
         let result = loop {
             let (sent, rest) = stream.stream().send(buffer).await;
@@ -168,19 +159,14 @@ pub(crate) enum Received {
     Bytes(Buffer),
     /// The peer will send no more. The buffer is what was received before and not yet used.
     End(Buffer),
-    /// The wait was cancelled (see [`Connection::release_buffer`]).
-    Cancelled(Buffer),
 }
 
-/// How long a receive is expected to wait.
+/// Whether there may be something to receive already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// More of a message is due.
+    /// More of a message is due, and may be there.
     Short,
-    /// A next message, from a peer that has been quick so far. It begins with a buffer, which
-    /// [`release_buffer`](Connection::release_buffer) can take away again.
-    Unknown,
-    /// A next message, from a peer that is not known to be quick. It begins without a buffer.
+    /// A next message, for which nobody knows how long to wait.
     Long,
 }
 
@@ -191,8 +177,6 @@ pub(crate) enum Arrival {
     Bytes,
     /// The peer will send no more.
     End,
-    /// The receive was cancelled.
-    Cancelled,
     /// Nothing yet.
     Nothing,
     /// The connection is broken.
@@ -239,7 +223,6 @@ impl Pumps {
     fn give(&self, active: Box<Active>) {
         let mut kept = self.0.borrow_mut();
         if active.is_idle() && kept.len() < Self::KEPT_MAX {
-            active.slots.cancel.forget();
             active.slots.tx.sent_bytes.set(0);
             kept.push(active);
         }
@@ -319,11 +302,6 @@ impl Connection {
         self.with(|active| active.slots.rx.state.get() != State::Idle)
     }
 
-    /// Whether the receive under way has no buffer, and so can be dropped.
-    pub(crate) fn holds_no_buffer(&self) -> bool {
-        self.with(|active| active.slots.rx.bufferless.get())
-    }
-
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
         self.with(|active| active.slots.tx.state.get() != State::Idle)
@@ -334,47 +312,40 @@ impl Connection {
         self.with(|active| active.slots.tx.sent_bytes.get())
     }
 
-    /// Begins to receive behind what `buffer` holds, unless a receive is under way.
+    /// Begins to receive behind what `buffer` holds, unless a receive is under way. Whoever waits holds no buffer but one
+    /// that has something in it.
     pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: Wait) {
         self.with(|active| {
-            if active.slots.rx.state.get() != State::Idle {
+            let Slots { rx, partial, .. } = &*active.slots;
+            if rx.state.get() != State::Idle {
                 assert!(buffer.is_none(), "a buffer would be lost");
                 return;
             }
-            let stream = self.stream.clone();
-            let Some(buffer) = buffer else {
-                match if wait == Wait::Short { self.receive_now() } else { None } {
-                    Some(outcome) => active.slots.rx.finish(outcome),
-                    None => active.slots.rx.begin(Order::Readable(stream)),
-                }
-                return;
+            let buffer = match wait {
+                Wait::Short => match self.receive_now(buffer) {
+                    Ok(outcome) => return rx.finish(outcome),
+                    Err(buffer) => buffer,
+                },
+                Wait::Long => buffer,
             };
-            active.slots.rx.begin(match wait {
-                Wait::Short => Order::Receive(stream, buffer),
-                Wait::Unknown | Wait::Long => Order::ReceiveOrCancel(stream, buffer),
-            });
+            partial.set(buffer);
+            rx.begin(Order::Readable(self.stream.clone()));
         });
     }
 
-    /// Receives what has come into a buffer that was used a moment ago, so that it is still in the cache; `None` if
-    /// nothing has.
-    fn receive_now(&self) -> Option<Outcome> {
-        let mut buffer = self.buffers.take();
+    /// Receives what has come behind what `buffer` holds, or into one that was used a moment ago, so that it is still in
+    /// the cache. An error if nothing has: what was given comes back.
+    fn receive_now(&self, buffer: Option<Buffer>) -> Result<Outcome, Option<Buffer>> {
+        let had = buffer.is_some();
+        let mut buffer = buffer.unwrap_or_else(|| self.buffers.take());
         let end = buffer.tail().capacity() - TAILROOM_BYTES;
         match sys::receive_now(self.fd, buffer.tail(), end) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && had => Err(Some(buffer)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.buffers.give(buffer);
-                None
+                Err(None)
             }
-            result => Some(Outcome::Received(result, buffer)),
-        }
-    }
-
-    /// Takes the buffer away from a receive that has been waiting; its waiter sees [`Received::Cancelled`], or the
-    /// data that came first.
-    pub(crate) fn release_buffer(&self) {
-        if let Some(active) = self.active.borrow().as_ref() {
-            active.slots.cancel.fire();
+            result => Ok(Outcome::Received(result, buffer)),
         }
     }
 
@@ -389,9 +360,6 @@ impl Connection {
                 Some(Outcome::Readable) => sys::peek(self.fd),
                 Some(Outcome::Received(Ok(0), _)) => Arrival::End,
                 Some(Outcome::Received(Ok(_), _)) => Arrival::Bytes,
-                Some(Outcome::Received(Err(error), _)) if error.raw_os_error() == Some(libc::ECANCELED) => {
-                    Arrival::Cancelled
-                }
                 _ => Arrival::Failed,
             };
             active.slots.rx.outcome.set(outcome);
@@ -406,9 +374,12 @@ impl Connection {
             assert!(rx.state.get() != State::Idle, "nothing is being received");
             while rx.drive(&mut active.rx_pump, cx) {
                 match rx.take_outcome() {
-                    Outcome::Readable => match self.receive_now() {
-                        Some(outcome) => return Some(outcome),
-                        None => rx.begin(Order::Readable(self.stream.clone())),
+                    Outcome::Readable => match self.receive_now(active.slots.partial.take()) {
+                        Ok(outcome) => return Some(outcome),
+                        Err(buffer) => {
+                            active.slots.partial.set(buffer);
+                            rx.begin(Order::Readable(self.stream.clone()));
+                        }
                     },
                     outcome => return Some(outcome),
                 }
@@ -419,9 +390,6 @@ impl Connection {
             None => return Poll::Pending,
             Some(Outcome::Received(Ok(0), buffer)) => Ok(Received::End(buffer)),
             Some(Outcome::Received(Ok(_), buffer)) => Ok(Received::Bytes(buffer)),
-            Some(Outcome::Received(Err(error), buffer)) if error.raw_os_error() == Some(libc::ECANCELED) => {
-                Ok(Received::Cancelled(buffer))
-            }
             Some(Outcome::Received(Err(error), buffer)) => {
                 self.buffers.give(buffer);
                 Err(error)
@@ -475,13 +443,15 @@ impl Connection {
                         }
                         Err(error) => return Poll::Ready(Err(error)),
                     },
-                    _ if !rx.bufferless.get() => return Poll::Ready(Ok(None)),
-                    _ => {
-                        if !rx.drive(&mut active.rx_pump, cx) {
-                            return Poll::Pending;
+                    State::Working if !rx.drive(&mut active.rx_pump, cx) => return Poll::Pending,
+                    State::Working => {}
+                    State::Done => match rx.take_outcome() {
+                        Outcome::Readable => {}
+                        outcome => {
+                            rx.finish(outcome);
+                            return Poll::Ready(Ok(None));
                         }
-                        rx.take_outcome();
-                    }
+                    },
                 }
             }
         })
@@ -550,6 +520,9 @@ impl Drop for Connection {
             {
                 self.buffers.give(buffer);
             }
+        }
+        if let Some(buffer) = active.slots.partial.take() {
+            self.buffers.give(buffer);
         }
         self.pumps.give(active);
     }

@@ -1,14 +1,9 @@
 //! A byte stream of the system, TCP or unix, on either driver.
 
-use super::buffer::{Buffer, TAILROOM_BYTES};
+use super::buffer::Buffer;
 use crate::address::Address;
-use monoio::{
-    buf::{IoBuf, IoBufMut},
-    io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller},
-    net::TcpStream,
-};
+use monoio::{buf::IoBuf, io::AsyncWriteRent, net::TcpStream};
 use std::{
-    cell::Cell,
     io,
     net::IpAddr,
     os::fd::{AsRawFd, OwnedFd, RawFd},
@@ -24,26 +19,6 @@ pub(crate) enum Stream {
     /// A socket of the system. The runtime has a type for TCP and one for unix sockets, which do the same: they receive
     /// and send on a descriptor.
     Socket(TcpStream),
-}
-
-/// Takes the buffer away from a receive that waits. The runtime's canceller allocates, so it exists only while it
-/// is needed and is used again as long as nothing was cancelled.
-#[derive(Default)]
-pub(crate) struct Cancel(Cell<Option<Canceller>>);
-
-impl Cancel {
-    /// Drops the canceller, and with it its memory.
-    pub(crate) fn forget(&self) {
-        self.0.set(None);
-    }
-
-    /// Cancels the receive under way, if it can be cancelled.
-    pub(crate) fn fire(&self) {
-        if let Some(canceller) = self.0.take() {
-            // What comes back is a fresh canceller, with its memory; an idle connection should hold none.
-            drop(canceller.cancel());
-        }
-    }
 }
 
 impl Stream {
@@ -78,31 +53,6 @@ impl Stream {
         match self {
             Self::Socket(stream) => stream.as_raw_fd(),
         }
-    }
-
-    /// Receives behind what the buffer holds, as much as there is room for.
-    pub(crate) async fn receive(&mut self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        let (bytes, start) = buffer.into_parts();
-        let (filled, end) = (bytes.len(), bytes.capacity() - TAILROOM_BYTES);
-        let Self::Socket(stream) = self;
-        let (result, slice) = stream.read(bytes.slice_mut(filled..end)).await;
-        (result, Buffer::from_parts(slice.into_inner(), start))
-    }
-
-    /// The same, until `cancel` fires: then `ECANCELED`, unless data came first.
-    pub(crate) async fn receive_or_cancel(
-        &mut self,
-        buffer: Buffer,
-        cancel: &Cancel,
-    ) -> (io::Result<usize>, Buffer) {
-        let (bytes, start) = buffer.into_parts();
-        let (filled, end) = (bytes.len(), bytes.capacity() - TAILROOM_BYTES);
-        let canceller = cancel.0.take().unwrap_or_default();
-        let handle = canceller.handle();
-        cancel.0.set(Some(canceller));
-        let Self::Socket(stream) = self;
-        let (result, slice) = stream.cancelable_read(bytes.slice_mut(filled..end), handle).await;
-        (result, Buffer::from_parts(slice.into_inner(), start))
     }
 
     /// Waits until there is something to receive; holds no buffer, and can be dropped.

@@ -222,7 +222,6 @@ impl TunnelReader {
                     self.ended = true;
                     buffers.give(buffer);
                 }
-                Poll::Ready(Ok(Received::Cancelled(buffer))) => buffers.give(buffer),
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(Error::io(shared.side(), Stage::Tunnel, &error)));
                 }

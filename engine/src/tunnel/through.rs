@@ -119,7 +119,6 @@ impl Way {
                     self.ended = true;
                     to.shutdown(Shutdown::Write);
                 }
-                Received::Cancelled(_) => {}
             }
         }
         Poll::Ready(Ok(()))

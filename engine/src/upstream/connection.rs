@@ -19,23 +19,11 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-/// What an idle connection holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Idle {
-    /// A receive that has been armed.
-    Armed,
-    /// A receive that is being cancelled.
-    Releasing,
-    /// Nothing.
-    Asleep,
-}
-
 /// A connection to an origin.
 pub(crate) struct UpstreamConnection {
     pub(crate) io: Connection,
     /// When it has been idle for too long.
     pub(crate) idle_due: Cell<Option<Tick>>,
-    pub(crate) idle: Cell<Idle>,
     lane: Lane,
     settings: RefCell<Rc<Settings>>,
     codec: RefCell<Client>,
@@ -51,7 +39,6 @@ impl UpstreamConnection {
         Self {
             io,
             idle_due: Cell::new(None),
-            idle: Cell::new(Idle::Asleep),
             lane: lane.clone(),
             settings: RefCell::new(settings),
             codec: RefCell::new(Client::new()),
@@ -215,7 +202,6 @@ impl UpstreamConnection {
                 self.ended.set(true);
                 self.put_back(buffer);
             }
-            Ok(Received::Cancelled(buffer)) => self.put_back(buffer),
             Err(error) => return Poll::Ready(Err(Error::io(Side::Upstream, stage, &error))),
         }
         Poll::Ready(Ok(()))
@@ -251,7 +237,7 @@ impl UpstreamConnection {
         if self.ended.get() || self.input.borrow().is_some() {
             return true;
         }
-        self.io.begin_receive(None, Wait::Unknown);
+        self.io.begin_receive(None, Wait::Long);
         self.io.poll_arrival(cx).is_ready()
     }
 
@@ -260,11 +246,6 @@ impl UpstreamConnection {
     /// Takes its place away, to go elsewhere.
     pub(crate) fn take_place(&self) -> Option<Place> {
         self.place.take()
-    }
-
-    /// Takes back a buffer that an operation of it had.
-    pub(crate) fn give_buffer(&self, buffer: Buffer) {
-        self.lane.0.buffers.give(buffer);
     }
 
     /// Whether it may carry another exchange: both messages are complete, nothing is left over, nothing stirs.
@@ -283,9 +264,8 @@ impl UpstreamConnection {
     /// Rests between two exchanges, with a receive armed: what the origin does meanwhile is seen.
     pub(crate) fn rest(&self, idle_due: Tick) {
         self.idle_due.set(Some(idle_due));
-        self.io.begin_receive(None, Wait::Unknown);
+        self.io.begin_receive(None, Wait::Long);
         self.io.submit();
-        self.idle.set(Idle::Armed);
     }
 
     /// Whether something happened on a connection that should be silent.
@@ -294,33 +274,8 @@ impl UpstreamConnection {
             return !self.io.is_silent();
         }
         match self.io.poll_arrival(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending | Poll::Ready(Arrival::Cancelled | Arrival::Nothing) => false,
+            Poll::Pending | Poll::Ready(Arrival::Nothing) => false,
             Poll::Ready(Arrival::Bytes | Arrival::End | Arrival::Failed) => true,
-        }
-    }
-
-    /// Takes its buffer away, in two sweeps; says whether one came back.
-    pub(crate) fn release(&self) -> bool {
-        match self.idle.get() {
-            Idle::Armed => {
-                self.io.release_buffer();
-                self.idle.set(Idle::Releasing);
-                false
-            }
-            Idle::Releasing => {
-                let mut cx = Context::from_waker(Waker::noop());
-                // Whatever else came instead makes the connection stir, and it is closed.
-                if self.io.is_receiving()
-                    && self.io.poll_arrival(&mut cx) == Poll::Ready(Arrival::Cancelled)
-                    && let Poll::Ready(Ok(Received::Cancelled(buffer))) = self.io.poll_receive(&mut cx)
-                {
-                    self.lane.0.buffers.give(buffer);
-                    self.idle.set(Idle::Asleep);
-                    return true;
-                }
-                false
-            }
-            Idle::Asleep => false,
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use super::{Peer, UpstreamConnection, pool::Pool};
 use crate::{
-    io::{Arrival, Received},
     lane::Lane,
     letter::{Lent, Letter},
     metrics::Metric,
@@ -89,16 +88,10 @@ impl Lane {
     /// Another lane asks for a connection.
     pub(crate) fn lend(&self, peer: &Peer, by: usize, ticket: u64) {
         let pool = self.0.pools.borrow().get(peer).cloned();
-        let lane = self.clone();
-        self.spawn(async move {
-            let lent = match pool {
-                Some(pool) => take_from(&pool).await,
-                None => None,
-            };
-            if let Err(Letter::Lent { lent: Some(lent), .. }) = lane.post(by, Letter::Lent { ticket, lent }) {
-                lane.take_in(lent);
-            }
-        });
+        let lent = pool.and_then(|pool| take_from(&pool));
+        if let Err(Letter::Lent { lent: Some(lent), .. }) = self.post(by, Letter::Lent { ticket, lent }) {
+            self.take_in(lent);
+        }
     }
 
     /// An answer has come.
@@ -156,10 +149,10 @@ impl Question {
 }
 
 /// The idle connection that has rested longest, with nothing under way on it.
-async fn take_from(pool: &Pool) -> Option<Lent> {
+fn take_from(pool: &Pool) -> Option<Lent> {
     while let Some(connection) = pool.take_first() {
-        if settles(&connection).await
-            && !connection.stirs()
+        // What waits here for something to receive takes nothing away from whoever has the connection next.
+        if !connection.stirs()
             && let Ok(lent) = pool.pack(connection)
         {
             pool.lane.0.metrics.count(Metric::UpstreamLent);
@@ -167,24 +160,4 @@ async fn take_from(pool: &Pool) -> Option<Lent> {
         }
     }
     None
-}
-
-/// Cancels the receive that is armed on an idle connection, and reaps it; false if something came instead.
-async fn settles(connection: &UpstreamConnection) -> bool {
-    if !connection.io.is_receiving() {
-        return true;
-    }
-    connection.io.release_buffer();
-    poll_fn(|cx| match connection.io.poll_arrival(cx) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Arrival::Cancelled) => match connection.io.poll_receive(cx) {
-            Poll::Ready(Ok(Received::Cancelled(buffer))) => {
-                connection.give_buffer(buffer);
-                Poll::Ready(true)
-            }
-            _ => Poll::Ready(false),
-        },
-        Poll::Ready(_) => Poll::Ready(false),
-    })
-    .await
 }

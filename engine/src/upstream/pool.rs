@@ -49,13 +49,6 @@ pub(crate) struct Pool {
     said: Cell<Option<Duration>>,
 }
 
-/// What a sweep saw.
-#[derive(Default)]
-pub(crate) struct Swept {
-    pub(crate) idle: usize,
-    pub(crate) released: usize,
-}
-
 impl Pool {
     pub(crate) fn new(lane: &Lane, peer: &Peer, turnstile: Option<Rc<Turnstile>>) -> Rc<Self> {
         let pool = Rc::new(Self {
@@ -221,9 +214,8 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long or was closed by its origin; takes buffers from what rests.
-    pub(crate) fn sweep(&self) -> Swept {
-        let mut swept = Swept::default();
+    /// Closes what has been idle for too long or was closed by its origin; says how many are left.
+    pub(crate) fn sweep(&self) -> usize {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         let mut gone = Vec::new();
@@ -234,13 +226,12 @@ impl Pool {
                 gone.push(connection);
                 continue;
             }
-            swept.released += usize::from(connection.release());
             idle.push_back(connection);
         }
-        swept.idle = idle.len();
+        let left = idle.len();
         drop(idle);
         self.shrunk(gone.len());
-        swept
+        left
     }
 
     /// Closes what is idle.
