@@ -75,9 +75,9 @@ fn usage() -> ExitCode {
 
 /// `None` if the options are not understood.
 fn asked(options: &[&str]) -> Option<Asked> {
-    let release = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/corelane");
     let mut asked = Asked {
-        binary: PathBuf::from(release),
+        // Built beside this program.
+        binary: env::current_exe().unwrap_or_default().with_file_name("corelane"),
         driver: "uring".to_owned(),
         connections: 1,
         rounds: 2000,
