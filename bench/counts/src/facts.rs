@@ -56,7 +56,7 @@ impl fmt::Display for Facts {
     }
 }
 
-/// What begins the line that [`print`] prints.
+/// What begins the line that [`print`](fn@print) prints.
 pub(crate) const VECTORS: &str = "vectors: ";
 
 /// Says, from under valgrind, what the processor seems to be able to do.
