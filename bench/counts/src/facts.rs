@@ -1,6 +1,6 @@
 //! On what counts depend beside our code: the compiler with its standard library, the C library whose `memcpy` and
 //! allocator are called, what valgrind says of the processor, by which these and `memchr` choose their code, and
-//! valgrind's own way of counting. All else (directory, environment, load, the processor itself) has shown no effect.
+//! valgrind's own way of counting. Directory, environment and load have shown no effect; one kind of processor was tried.
 
 use crate::callgrind::Here;
 use std::{
