@@ -56,6 +56,21 @@ fn script(directory: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Compares a shell script in the floor's place, called as `NAME --listen A --to B`, with no proxy at all. It must
+/// get no figure; the report, and the reason.
+fn refused(directory: &Path, text: &str) -> (Value, String) {
+    let named = format!("floor={}", script(directory, "stand-in", text));
+    let only = ["--scenario", "h1-small", "--rounds", "3", "--peer", "floor", "--without", "corelane"];
+    let (output, report) = compare(directory, &[&only[..], &["--peer-bin", &named]].concat());
+    let (text, report) = (says(&output), report.unwrap());
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("| no figure: "), "{text}");
+    let row = row(&report, "floor");
+    assert!(row["cost"].is_null(), "{row:#}");
+    let reason = row["no_figure"].as_str().unwrap().to_owned();
+    (report, reason)
+}
+
 #[test]
 fn a_comparison_reports_every_subject_of_every_round() {
     let directory = tempfile::tempdir().unwrap();
@@ -104,63 +119,26 @@ fn a_comparison_reports_every_subject_of_every_round() {
 #[test]
 fn who_answers_without_asking_the_origin_has_no_figure() {
     let directory = tempfile::tempdir().unwrap();
-    // Called as `NAME --listen A --to B`, it answers from its own memory.
-    let cheat = script(directory.path(), "cheat", &format!("exec {BENCH} origin --listen \"$2\" --size 128"));
-    let named = format!("floor={cheat}");
-    let (output, report) = compare(
-        directory.path(),
-        &[
-            "--scenario",
-            "h1-small",
-            "--rounds",
-            "1",
-            "--peer",
-            "floor",
-            "--without",
-            "corelane",
-            "--peer-bin",
-            &named,
-        ],
-    );
-    let (text, report) = (says(&output), report.unwrap());
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let row = row(&report, "floor");
-    assert!(row["cost"].is_null() && row["rounds"].as_array().unwrap().is_empty(), "{row:#}");
-    assert!(row["no_figure"].as_str().unwrap().contains("without asking the origin"), "{row:#}");
-    assert!(text.contains("| no figure: "), "{text}");
+    let (report, reason) =
+        refused(directory.path(), &format!("exec {BENCH} origin --listen \"$2\" --size 128"));
+    assert!(reason.contains("without asking the origin"), "{reason}");
+    assert!(row(&report, "floor")["rounds"].as_array().unwrap().is_empty(), "{report:#}");
 }
 
 #[test]
 fn who_cheats_only_once_it_is_measured_has_no_figure() {
     let Some(floor) = built("corelane-floor") else { return };
-    // Honest when it is inspected, and then an origin of its own: with errors, and with short answers.
-    for (cheat, expected) in [("--size 128 --fail 30%", "another status"), ("--size 127", "with 127 bytes")] {
+    let floor = floor.display();
+    // Honest when it is inspected; then it answers with errors or too little, or dies under the load.
+    for (cheat, expected) in [
+        (format!("{BENCH} origin --listen \"$2\" --size 128 --fail 30%"), "another status"),
+        (format!("{BENCH} origin --listen \"$2\" --size 127"), "with 127 bytes"),
+        (format!("timeout 3 {floor} \"$@\""), "exit status: 124"),
+    ] {
         let directory = tempfile::tempdir().unwrap();
-        let floor = floor.display();
-        let text = format!(
-            "if mkdir \"$0.inspected\"; then exec {floor} \"$@\"; fi\nexec {BENCH} origin --listen \"$2\" {cheat}"
-        );
-        let named = format!("floor={}", script(directory.path(), "cheat", &text));
-        let (output, report) = compare(
-            directory.path(),
-            &[
-                "--scenario",
-                "h1-small",
-                "--rounds",
-                "1",
-                "--peer",
-                "floor",
-                "--without",
-                "corelane",
-                "--peer-bin",
-                &named,
-            ],
-        );
-        let (text, report) = (says(&output), report.unwrap());
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        let row = row(&report, "floor");
-        assert!(row["cost"].is_null(), "{row:#}");
-        assert!(row["no_figure"].as_str().unwrap().contains(expected), "{row:#}");
+        let text = format!("if mkdir \"$0.inspected\"; then exec {floor} \"$@\"; fi\nexec {cheat}");
+        let (_, reason) = refused(directory.path(), &text);
+        assert!(reason.contains(expected), "{reason}");
     }
 }
 
@@ -193,31 +171,12 @@ fn who_does_less_work_has_no_figure() {
 }
 
 #[test]
-fn who_dies_or_does_not_start_is_quoted() {
+fn who_does_not_start_is_quoted() {
     let directory = tempfile::tempdir().unwrap();
-    let dead = script(directory.path(), "dead", "echo the dog ate my configuration >&2; exit 3");
-    let named = format!("floor={dead}");
-    let (output, report) = compare(
-        directory.path(),
-        &[
-            "--scenario",
-            "h1-small",
-            "--rounds",
-            "1",
-            "--peer",
-            "floor",
-            "--without",
-            "corelane",
-            "--peer-bin",
-            &named,
-        ],
-    );
-    let (text, report) = (says(&output), report.unwrap());
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let reason = row(&report, "floor")["no_figure"].as_str().unwrap().to_owned();
+    let (report, reason) = refused(directory.path(), "echo the dog ate my configuration >&2; exit 3");
     assert!(reason.contains("exit status: 3") && reason.contains("ate my configuration"), "{reason}");
     // The others are measured all the same.
-    assert_eq!(row(&report, "direct")["rounds"].as_array().unwrap().len(), 1);
+    assert_eq!(row(&report, "direct")["rounds"].as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -317,4 +276,16 @@ fn an_interrupt_reports_the_rounds_so_far_and_leaves_nobody_behind() {
             std::thread::yield_now();
         }
     }
+}
+
+#[test]
+fn one_cpu_is_not_enough() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let first = allowed.trim().split(['-', ',']).next().unwrap();
+    let output =
+        Command::new("taskset").args(["-c", first, BENCH, "compare", "--no-build"]).output().unwrap();
+    let text = says(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("two CPUs are needed"), "{text}");
 }
