@@ -180,6 +180,22 @@ fn who_does_not_start_is_quoted() {
 }
 
 #[test]
+fn who_finds_its_port_taken_gets_another() {
+    let Some(floor) = built("corelane-floor") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    // Every other start fails as if somebody had been quicker: when it is inspected, and when it is measured.
+    let text = format!(
+        "if mkdir \"$0.taken\"; then echo bind: Address already in use >&2; exit 1; fi\nrmdir \"$0.taken\"\nexec {} \"$@\"",
+        floor.display()
+    );
+    let named = format!("floor={}", script(directory.path(), "unlucky", &text));
+    let only = ["--scenario", "h1-small", "--rounds", "1", "--peer", "floor", "--without", "corelane"];
+    let (output, report) = compare(directory.path(), &[&only[..], &["--peer-bin", &named]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", says(&output));
+    assert_eq!(row(&report.unwrap(), "floor")["rounds"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_asked_for_and_missing_names_its_package() {
     let directory = tempfile::tempdir().unwrap();
     let (output, report) = compare(directory.path(), &["--peer", "pingora", "--without", "corelane,floor"]);
