@@ -1,11 +1,10 @@
-"""What the measuring scripts share: starting an origin and the proxies, reading the kernel's accounts of them."""
+"""What the measuring scripts share: starting an origin and corelane, reading the kernel's accounts of them."""
 
 import ctypes
 import json
 import os
 import pathlib
 import platform
-import re
 import resource
 import shutil
 import signal
@@ -21,10 +20,7 @@ READY_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 5
 START_TRIES_MAX = 3
 PR_SET_PDEATHSIG = 1
-# The longest answer that fits into a line of nginx's configuration.
-INLINE_BYTES_MAX = 2048
-SUBJECTS = ("floor", "corelane", "nginx", "haproxy")
-CRATES = {"floor": "corelane-floor", "corelane": "corelane"}
+CRATES = {"corelane": "corelane"}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -246,20 +242,13 @@ class Rig:
 
     def command(self, name, port):
         """The command line that serves on `port`."""
-        addresses = ["--listen", f"127.0.0.1:{port}"]
         if name != "origin":
-            addresses += ["--to", f"127.0.0.1:{self.origin.port}"]
-        if name == "floor":
-            return [self.executable(name), *addresses]
-        if name.startswith("corelane"):
             name, _, lanes = name.partition("@")
-            lanes = ["--lanes", lanes or "1"]
-            return [self.executable(name), "proxy", *addresses, *lanes, "--access-log", "off"]
-        if name == "haproxy":
-            return [tool("haproxy"), "-db", "-f", self.fill(BENCH / "haproxy" / "proxy.cfg", name, port)]
-        template = BENCH / "nginx" / ("origin.conf" if name == "origin" else "proxy.conf")
+            return [self.executable(name), "proxy", "--listen", f"127.0.0.1:{port}", "--to",
+                    f"127.0.0.1:{self.origin.port}", "--lanes", lanes or "1", "--access-log", "off"]
         prefix = self.directory / name
         prefix.mkdir(exist_ok=True)
+        template = BENCH / "peers" / "nginx-origin.conf"
         return [tool("nginx"), "-p", f"{prefix}/", "-e", "stderr", "-c", self.fill(template, name, port)]
 
     def executable(self, name):
@@ -268,23 +257,11 @@ class Rig:
     def fill(self, template, name, port):
         """Writes a configuration from its template."""
         text = template.read_text().replace("@LISTEN@", str(port))
-        # nginx counts connections of both sides, HAProxy the clients' only.
         text = text.replace("@CONNECTIONS@", str(2 * self.connections + 256))
-        text = text.replace("@CLIENTS@", str(self.connections + 64))
-        if name == "origin":
-            text = text.replace("@ANSWER@", self.answer())
-        else:
-            text = text.replace("@ORIGIN@", str(self.origin.port))
+        text = text.replace("@ANSWER@", f'return 200 "{"x" * self.size}";')
         path = self.directory / f"{name}.conf"
         path.write_text(text)
         return str(path)
-
-    def answer(self):
-        """What the origin says: by `return` if it is short, else from a file."""
-        if self.size <= INLINE_BYTES_MAX:
-            return f'return 200 "{"x" * self.size}";'
-        (self.directory / "answer").write_bytes(b"x" * self.size)
-        return f'root {self.directory}; add_header Last-Modified ""; try_files /answer =404;'
 
 
 def free_port():
@@ -316,25 +293,8 @@ def run_times(pids):
     return times
 
 
-def process_ticks(pids):
-    """User and system time of some processes in nanoseconds: coarse, but it counts threads that have ended."""
-    tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    total = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) * tick_ns
-    return total
-
-
 def machine():
     """What the figures were measured on."""
     model = next((line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release()}
-
-
-def version(name):
-    """The version of an installed program."""
-    answer = subprocess.run([tool(name), "-v"], capture_output=True, text=True)
-    number = re.search(r"\d+\.\d+(\.\d+)?", answer.stdout + answer.stderr)
-    return f"{name} {number[0]}" if number else name

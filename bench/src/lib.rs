@@ -2,6 +2,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | `compare` | proxies side by side |
 //! | `load` | sends requests and measures what comes back |
 //! | `origin` | a server that behaves as it is told to |
 //! | `report` | pages with tables and plots |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod compare;
 mod failure;
 mod interrupt;
 mod load;
@@ -39,6 +41,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compare(Box<compare::Args>),
     Load(Box<load::Args>),
     Origin(origin::Args),
 }
@@ -56,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn command(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 /// Directories that hold no source: what builds and fuzzing leave behind.
-const NOT_SOURCE: [&str; 5] = [".git", "target", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
+const NOT_SOURCE: [&str; 6] =
+    [".git", "target", "bench/pingora/target", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 /// A file larger than this is data, not text that somebody wrote.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
