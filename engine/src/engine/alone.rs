@@ -36,7 +36,7 @@ impl Lane {
             let bell = Bell::new(process.desks[0].mail.ringer()).map_err(StartError::Thread)?;
             let lane = Self::new(0, process.clone(), &settings, running, bell);
             attend(&lane);
-            let value = main(lane.clone()).await;
+            let value = lane.polling(main(lane.clone())).await;
             lane.tear_down().await;
             Ok(value)
         })
