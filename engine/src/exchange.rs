@@ -123,7 +123,7 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
         if lane.has_sink() {
             record.of(&head);
         } else if lane.has_flight_recorder() {
-            record.of_flight(&head);
+            record.of_start_line(&head);
         }
         match forward::request_id(&head) {
             Some(id) => record.request_id.extend_from_slice(id),

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Bytes of a path that are kept.
-pub(crate) const PATH_BYTES_MAX: usize = 256;
+const PATH_BYTES_MAX: usize = 256;
 /// Bytes of a request's id that are kept: ours have 32.
 const ID_BYTES_MAX: usize = 64;
 /// Bytes of a method's name that are kept.
@@ -106,7 +106,7 @@ impl Slow {
 }
 
 /// The path of a target: without the query, and of the absolute form without the authority, which may hold a password.
-pub(crate) fn path_of(target: &[u8]) -> &[u8] {
+fn path_of(target: &[u8]) -> &[u8] {
     let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let path = &target[..end];
     if path.first() == Some(&b'/') {

@@ -645,6 +645,10 @@ impl Lane {
     /// Waits until a drain is over; says how many connections it cut off.
     pub(crate) async fn finished(&self) -> u64 {
         poll_fn(|cx| {
+            if self.0.finished.borrow().is_some() {
+                // It is the end of a turn, no more: nobody has woken it.
+                return Poll::Pending;
+            }
             let open = self.connections();
             let over = match self.0.drain.get() {
                 Drain::No => self.0.ended.get(),

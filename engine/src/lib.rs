@@ -107,6 +107,7 @@ mod sink;
 mod sys;
 pub mod test;
 mod timeouts;
+mod times;
 mod tunnel;
 mod turn;
 mod unix;

@@ -4,6 +4,7 @@ use crate::{
     address::Address,
     io::driver::Running,
     record::{End, Record},
+    times::Times,
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -116,9 +117,6 @@ phases! {
     Turn "turn" "A turn of the lane: how long it ran tasks before it looked at the kernel again. It is no part of a request.";
 }
 
-/// A histogram's range is 1 µs to an hour; what is beyond is counted at the end. Two digits are kept: 1 % of error.
-const HISTOGRAM_MICROS_MAX: u64 = 3_600_000_000;
-
 /// A counter of the handler's own, merged over lanes and shown on `/metrics`.
 #[derive(Debug, Clone)]
 pub struct Counter(Rc<Cell<u64>>);
@@ -160,24 +158,17 @@ pub(crate) trait Endpoints {
 pub(crate) struct Metrics {
     values: Vec<Cell<u64>>,
     ends: [Cell<u64>; End::ALL.len()],
-    histograms: RefCell<Vec<Histogram<u64>>>,
-    /// What was recorded of each phase, in nanoseconds: histograms round.
-    sums: [Cell<u64>; Phase::ALL.len()],
+    phases: [Times; Phase::ALL.len()],
     counters: RefCell<BTreeMap<String, Counter>>,
     clusters: RefCell<Vec<Weak<dyn Endpoints>>>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, HISTOGRAM_MICROS_MAX, 2)
-                .expect("the bounds are a valid histogram's")
-        };
         Self {
             values: Metric::ALL.iter().map(|_| Cell::new(0)).collect(),
             ends: Default::default(),
-            histograms: RefCell::new(Phase::ALL.iter().map(|_| histogram()).collect()),
-            sums: Default::default(),
+            phases: std::array::from_fn(|_| Times::new()),
             counters: RefCell::default(),
             clusters: RefCell::default(),
         }
@@ -259,11 +250,7 @@ impl Metrics {
 
     /// Something has taken so long.
     pub(crate) fn time(&self, phase: Phase, took: Duration) {
-        let nanos = took.as_secs().saturating_mul(1_000_000_000).saturating_add(took.subsec_nanos().into());
-        let sum = &self.sums[phase as usize];
-        sum.set(sum.get().wrapping_add(nanos));
-        let micros = (nanos / 1000).clamp(1, HISTOGRAM_MICROS_MAX);
-        self.histograms.borrow_mut()[phase as usize].saturating_record(micros);
+        self.phases[phase as usize].add(took);
     }
 
     pub(crate) fn snapshot(&self, lane: usize, driver: &Running) -> Snapshot {
@@ -276,8 +263,8 @@ impl Metrics {
             driver: driver.clone(),
             values: self.values.iter().map(Cell::get).collect(),
             ends: self.ends.iter().map(Cell::get).collect(),
-            histograms: self.histograms.borrow().clone(),
-            sums: self.sums.iter().map(Cell::get).collect(),
+            histograms: self.phases.iter().map(Times::histogram).collect(),
+            sums: self.phases.iter().map(Times::sum).collect(),
             counters: self
                 .counters
                 .borrow()

@@ -3,7 +3,6 @@
 use crate::{
     address::Address,
     error::{Error, ErrorKind, Side, Stage},
-    flight::{PATH_BYTES_MAX, path_of},
 };
 use http::Method;
 use std::{
@@ -287,23 +286,17 @@ impl Record {
     }
 
     pub(crate) fn of(&mut self, head: &corelane_codec::RequestHead) {
-        fn keep(text: &mut Vec<u8>, from: Option<&[u8]>) {
-            let from = from.unwrap_or_default();
-            text.extend_from_slice(&from[..from.len().min(TEXT_BYTES_MAX)]);
-        }
-        self.method = Some(head.method.clone());
+        self.of_start_line(head);
         self.version = head.version.number();
-        keep(&mut self.target, Some(&head.target));
         keep(&mut self.host, head.fields.get("host"));
         keep(&mut self.user_agent, head.fields.get("user-agent"));
         keep(&mut self.referer, head.fields.get("referer"));
     }
 
-    /// Only what the flight recorder keeps.
-    pub(crate) fn of_flight(&mut self, head: &corelane_codec::RequestHead) {
-        let path = path_of(&head.target);
+    /// Only what the flight recorder looks at.
+    pub(crate) fn of_start_line(&mut self, head: &corelane_codec::RequestHead) {
         self.method = Some(head.method.clone());
-        self.target.extend_from_slice(&path[..path.len().min(PATH_BYTES_MAX)]);
+        keep(&mut self.target, Some(&head.target));
     }
 
     pub(crate) fn attempt(&mut self, endpoint: Address, reused: bool) {
@@ -353,4 +346,10 @@ impl Record {
             self.notes.push((key, value));
         }
     }
+}
+
+/// Keeps a text for the log.
+fn keep(text: &mut Vec<u8>, from: Option<&[u8]>) {
+    let from = from.unwrap_or_default();
+    text.extend_from_slice(&from[..from.len().min(TEXT_BYTES_MAX)]);
 }
