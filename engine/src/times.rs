@@ -98,7 +98,8 @@ mod tests {
         assert_eq!((histogram.len(), histogram.count_at(1), histogram.count_at(1000)), (4, 2, 1));
         assert_eq!(histogram.count_at(MICROS_MAX), 1);
         let exact = Times::new();
-        [3, 4].map(|nanos| exact.add(Duration::from_nanos(nanos)));
+        exact.add(Duration::from_nanos(3));
+        exact.add(Duration::from_nanos(4));
         assert_eq!(exact.sum(), 7);
     }
 }
