@@ -5,6 +5,7 @@
 //! | `compare` | proxies side by side |
 //! | `load` | sends requests and measures what comes back |
 //! | `origin` | a server that behaves as it is told to |
+//! | `profile` | where a running engine's requests spend their time |
 //! | `report` | pages with tables and plots |
 //! | `websocket` | frames and the handshake's proof |
 //! | `clock`, `interrupt` | the clocks of a measurement; Ctrl-C |
@@ -19,6 +20,7 @@ mod failure;
 mod interrupt;
 mod load;
 mod origin;
+mod profile;
 mod report;
 mod units;
 mod websocket;
@@ -44,6 +46,7 @@ enum Command {
     Compare(Box<compare::Args>),
     Load(Box<load::Args>),
     Origin(origin::Args),
+    Profile(profile::Args),
 }
 
 /// The program. It ends the process itself, with 2, when the command line is wrong.
@@ -62,6 +65,7 @@ fn command(cli: Cli) -> Result<(), Failure> {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
+        Command::Profile(args) => profile::run(&args),
     }
 }
 

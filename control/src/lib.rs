@@ -20,6 +20,7 @@ pub mod events;
 pub mod log;
 pub mod names;
 mod process;
+mod profile;
 mod prometheus;
 mod stats;
 

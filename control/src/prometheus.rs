@@ -6,13 +6,13 @@ use hdrhistogram::Histogram;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{Display, Write},
+    time::Duration,
 };
 
 /// What the answer is labelled with.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const PREFIX: &str = "corelane_";
-const MICROS_PER_SECOND: f64 = 1e6;
 
 /// The bounds of the histograms' buckets: in microseconds, and in seconds as they are written.
 const BOUNDS: [(u64, &str); 18] = [
@@ -141,20 +141,19 @@ fn ends(page: &mut Page, merged: &Snapshot) {
 }
 
 fn phases(page: &mut Page, merged: &Snapshot) {
-    let help = "Time that exchanges spent in each phase, to within one per cent.";
+    let help =
+        "Time that exchanges spent in each phase, and that lanes spent in a turn, to within one per cent.";
     page.family("corelane_phase_seconds", help, Kind::Histogram);
     for phase in Phase::ALL {
-        histogram(page, phase.as_str(), merged.histogram(*phase));
+        histogram(page, phase.as_str(), merged.histogram(*phase), merged.sum(*phase));
     }
 }
 
-fn histogram(page: &mut Page, phase: &str, histogram: &Histogram<u64>) {
+fn histogram(page: &mut Page, phase: &str, histogram: &Histogram<u64>, sum: Duration) {
     let mut below = [0; BOUNDS.len()];
-    let mut sum_micros = 0.0;
     for step in histogram.iter_recorded() {
         let count = step.count_at_value();
         let micros = step.value_iterated_to();
-        sum_micros += histogram.median_equivalent(micros) as f64 * count as f64;
         // The first bound that is not below all of the values that were counted here.
         let lowest = histogram.lowest_equivalent(micros);
         if let Some(at) = BOUNDS.iter().position(|(bound, _)| lowest <= *bound) {
@@ -167,7 +166,7 @@ fn histogram(page: &mut Page, phase: &str, histogram: &Histogram<u64>) {
         page.sample("corelane_phase_seconds_bucket", &[("phase", phase), ("le", bound)], cumulative);
     }
     page.sample("corelane_phase_seconds_bucket", &[("phase", phase), ("le", "+Inf")], histogram.len());
-    page.sample("corelane_phase_seconds_sum", &[("phase", phase)], sum_micros / MICROS_PER_SECOND);
+    page.sample("corelane_phase_seconds_sum", &[("phase", phase)], sum.as_secs_f64());
     page.sample("corelane_phase_seconds_count", &[("phase", phase)], histogram.len());
 }
 
@@ -312,7 +311,7 @@ mod tests {
             times.record(micros).unwrap();
         }
         let mut page = Page::default();
-        histogram(&mut page, "wait", &times);
+        histogram(&mut page, "wait", &times, Duration::from_micros(3_002_005_150));
         let bucket = |le: &str| {
             sample_of(&page.text, &format!("corelane_phase_seconds_bucket{{phase=\"wait\",le=\"{le}\"}}"))
         };
@@ -323,13 +322,13 @@ mod tests {
         }
         assert_eq!(sample_of(&page.text, "corelane_phase_seconds_count{phase=\"wait\"}"), 5.0);
         let sum = sample_of(&page.text, "corelane_phase_seconds_sum{phase=\"wait\"}");
-        assert!((sum / 3_002.005_15 - 1.0).abs() < 0.01, "{sum}");
+        assert!((sum - 3_002.005_15).abs() < 1e-9, "{sum}");
     }
 
     #[test]
     fn bounds_are_what_they_say() {
         for (micros, seconds) in BOUNDS {
-            assert_eq!(seconds.parse::<f64>().unwrap() * MICROS_PER_SECOND, micros as f64);
+            assert_eq!(seconds.parse::<f64>().unwrap() * 1e6, micros as f64);
         }
         assert!(BOUNDS.is_sorted());
     }

@@ -1,6 +1,7 @@
 //! What an engine is built from and keeps for life: read by every lane, changed by none.
 
 use crate::{
+    flight::FlightRecorder,
     io::driver::Driver,
     sink::{Event, Sink},
 };
@@ -16,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) connections_max: usize,
     /// Client connections of one source.
     pub(crate) connections_per_source_max: Option<u32>,
+    pub(crate) flight: FlightRecorder,
     pub(crate) sink: Option<Box<SinkFactory>>,
     pub(crate) event: Option<Box<EventHook>>,
 }

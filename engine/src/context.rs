@@ -24,19 +24,38 @@ use std::{
     time::Duration,
 };
 
-/// When things happened, since the lane began.
-#[derive(Debug, Clone, Copy, Default)]
+/// When things happened, by the lane's clock.
+#[derive(Debug, Default)]
 struct Marks {
-    head: Duration,
-    handled: Duration,
-    upstream: Option<Duration>,
-    sent: Option<Duration>,
-    answered: Option<Duration>,
-    connecting: Duration,
+    head: Cell<Duration>,
+    upstream: Cell<Option<Duration>>,
+    sent: Cell<Option<Duration>>,
+    answered: Cell<Option<Duration>>,
+    /// The handler's answer.
+    responded: Cell<Option<Duration>>,
+    connecting: Cell<Duration>,
     /// The times of the last attempt alone: to connect, and then to wait.
-    last: (Duration, Duration),
+    last: Cell<(Duration, Duration)>,
     /// Waiting for answers that did not come.
-    in_vain: Duration,
+    in_vain: Cell<Duration>,
+}
+
+impl Marks {
+    /// Where the time went, of an exchange that is over now.
+    fn tell(&self, record: &mut Record, now: Duration) {
+        let (head, phases) = (self.head.get(), &mut record.phases);
+        let (answered, responded) = (self.answered.get(), self.responded.get());
+        record.duration = now.saturating_sub(head);
+        phases.route = self.upstream.get().or(responded).unwrap_or(now).saturating_sub(head);
+        phases.connect = self.connecting.get();
+        phases.wait = self.in_vain.get();
+        if let (Some(sent), Some(answered)) = (self.sent.get(), answered) {
+            phases.wait += answered.saturating_sub(sent);
+        }
+        if let Some(begun) = answered.or(responded) {
+            phases.transfer = now.saturating_sub(begun);
+        }
+    }
 }
 
 /// Where a test's requests come from.
@@ -63,7 +82,7 @@ pub(crate) struct Exchange {
     record: RefCell<Option<Box<Record>>>,
     /// The record says why an upstream failed, which is no more than a guess until the exchange ends.
     suspected: Cell<bool>,
-    marks: Cell<Marks>,
+    marks: Marks,
     /// What it is held to: the listener's at first.
     settings: RefCell<Rc<Settings>>,
     /// How the content of the request comes.
@@ -106,6 +125,8 @@ impl Exchange {
         exchange.record(|record| {
             record.peer = connection.peer.clone();
             (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
+            record.phases.queue = connection.take_behind();
+            record.phases.parse = connection.take_parse();
         });
         exchange
     }
@@ -136,7 +157,7 @@ impl Exchange {
             closed: Cell::new(false),
             record: RefCell::new(Some(record)),
             suspected: Cell::new(false),
-            marks: Cell::new(Marks { head: lane.about_now(), ..Marks::default() }),
+            marks: Marks { head: Cell::new(lane.about_now()), ..Marks::default() },
             pace: RefCell::default(),
             due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
             settings: RefCell::new(settings),
@@ -198,7 +219,7 @@ impl Exchange {
             connection.set_content_bytes_max(settings.content_bytes_max);
         }
         let lane = self.lane();
-        let began = self.marks.get().head;
+        let began = self.marks.head.get();
         let elapsed = lane.about_now().saturating_sub(began);
         self.due.set(settings.timeouts.request.map(|timeout| lane.after(timeout.saturating_sub(elapsed))));
         *self.settings.borrow_mut() = settings.clone();
@@ -340,7 +361,7 @@ impl Exchange {
 
     /// Whether an origin has begun to answer.
     fn has_answer(&self) -> bool {
-        self.marks.get().answered.is_some()
+        self.marks.answered.get().is_some()
     }
 
     /// Whether the exchange has taken longer than it may as a whole. It is said once: the answer that says so to the
@@ -372,56 +393,47 @@ impl Exchange {
         self.record.borrow().as_ref().map(|record| read(record))
     }
 
-    fn mark(&self, mark: impl FnOnce(&mut Marks, Duration)) {
-        let mut marks = self.marks.get();
-        mark(&mut marks, self.lane().about_now());
-        self.marks.set(marks);
-    }
-
-    /// The handler begins.
-    pub(crate) fn mark_handled(&self) {
-        self.mark(|marks, now| marks.handled = now);
-    }
-
     /// The handler asks for an upstream.
     pub(crate) fn mark_upstream(&self) {
         // The handler has been at work.
-        self.lane().look();
-        self.mark(|marks, now| {
-            marks.upstream.get_or_insert(now);
-        });
+        let now = self.lane().look();
+        if self.marks.upstream.get().is_none() {
+            self.marks.upstream.set(Some(now));
+        }
+    }
+
+    /// The handler has answered.
+    pub(crate) fn mark_responded(&self) {
+        self.marks.responded.set(Some(self.lane().about_now()));
     }
 
     /// An upstream connection was made, or not, in so much time.
     pub(crate) fn mark_connected(&self, took: Duration) {
-        let mut marks = self.marks.get();
-        marks.connecting += took;
-        marks.last = (took, Duration::ZERO);
-        self.marks.set(marks);
+        self.marks.connecting.set(self.marks.connecting.get() + took);
+        self.marks.last.set((took, Duration::ZERO));
         self.record(|record| record.attempt_connected(took));
     }
 
     /// How long the last attempt took to connect, if it had to, and then waited.
     pub(crate) fn last_attempt(&self) -> (Duration, Duration) {
-        self.marks.get().last
+        self.marks.last.get()
     }
 
     /// The first byte of the request goes out.
     pub(crate) fn mark_sent(&self) {
-        self.mark(|marks, now| marks.sent = Some(now));
+        self.marks.sent.set(Some(self.lane().about_now()));
+    }
+
+    fn waited_since(&self, sent: Option<Duration>) -> Duration {
+        sent.map_or(Duration::ZERO, |sent| self.lane().about_now().saturating_sub(sent))
     }
 
     /// An attempt has ended without an answer.
     pub(crate) fn mark_failed(&self, error: &Error) {
-        let mut waited = Duration::ZERO;
-        self.mark(|marks, now| {
-            if let Some(sent) = marks.sent.take() {
-                // The wait was in vain, but it was one.
-                waited = now.saturating_sub(sent);
-                marks.in_vain += waited;
-            }
-            marks.last.1 = waited;
-        });
+        // The wait was in vain, but it was one.
+        let waited = self.waited_since(self.marks.sent.take());
+        self.marks.in_vain.set(self.marks.in_vain.get() + waited);
+        self.marks.last.set((self.marks.last.get().0, waited));
         self.record(|record| {
             record.attempt_ended(AttemptOutcome::Failed(error.stage(), error.kind()), waited);
         });
@@ -429,13 +441,9 @@ impl Exchange {
 
     /// The head of a response has come. Gives how long it was waited for.
     pub(crate) fn mark_answered(&self, status: StatusCode) -> Duration {
-        let mut waited = Duration::ZERO;
-        self.mark(|marks, now| {
-            if let Some(sent) = marks.sent {
-                waited = now.saturating_sub(sent);
-            }
-            (marks.answered, marks.last.1) = (Some(now), waited);
-        });
+        let waited = self.waited_since(self.marks.sent.get());
+        self.marks.answered.set(Some(self.lane().about_now()));
+        self.marks.last.set((self.marks.last.get().0, waited));
         let is_suspected = self.suspected.take();
         self.record(|record| {
             record.attempt_ended(AttemptOutcome::Status(status.as_u16()), waited);
@@ -485,19 +493,10 @@ impl Exchange {
         if record.end == End::Dropped && lane.is_cut() {
             record.end = End::Drained;
         }
-        let (now, marks) = (lane.about_now(), self.marks.get());
-        let handled = if marks.handled.is_zero() { marks.head } else { marks.handled };
-        record.duration = now.saturating_sub(marks.head);
-        record.phases.queue = handled.saturating_sub(marks.head);
-        record.phases.route = marks.upstream.unwrap_or(now).saturating_sub(handled);
-        record.phases.connect = marks.connecting;
-        record.phases.wait = marks.in_vain;
-        if let (Some(sent), Some(answered)) = (marks.sent, marks.answered) {
-            record.phases.wait += answered.saturating_sub(sent);
-            record.phases.transfer = now.saturating_sub(answered);
-        }
+        self.marks.tell(&mut record, lane.about_now());
         if let Some(connection) = self.client() {
             record.request_bytes += connection.content_bytes();
+            record.phases.behind = connection.take_behind();
         }
         for hook in self.hooks.take() {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(&record))) {

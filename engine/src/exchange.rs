@@ -43,8 +43,9 @@ pub(crate) async fn serve<H: Handler>(
     }
     let answer = match received.and_then(|head| admit(head, &exchange)) {
         Ok(Admitted::Request(head)) => {
-            exchange.mark_handled();
-            handle(&exchange, head, &*handler).await
+            let answer = handle(&exchange, head, &*handler).await;
+            exchange.mark_responded();
+            answer
         }
         Ok(Admitted::Answer(response)) => Ok(response),
         Err(error) => Err(error),
@@ -121,6 +122,8 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     exchange.record(|record| {
         if lane.has_sink() {
             record.of(&head);
+        } else if lane.has_flight_recorder() {
+            record.of_start_line(&head);
         }
         match forward::request_id(&head) {
             Some(id) => record.request_id.extend_from_slice(id),

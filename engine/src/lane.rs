@@ -5,14 +5,16 @@ use crate::{
     context::Exchange,
     door::{Doors, Watch},
     downstream::Downstream,
+    flight::{Flight, Slow},
     io::{self, Alarm, Buffers, Pipes, Pumps, bell::Bell, driver::Running},
     letter::Letter,
-    metrics::{Counter, Endpoints, Metric, Metrics, Snapshot},
+    metrics::{Counter, Endpoints, Metric, Metrics, Phase, Snapshot},
     process::Process,
     rate_limit::Leases,
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
+    turn::Turns,
     upstream::{Asked, Cluster, Known, Members, Peer, Pool, Turnstile, Upstream},
     wheel::{TICK, Tick, Timer, Wheel},
 };
@@ -85,7 +87,8 @@ pub(crate) struct Inner {
     /// What holds where neither a listener nor an exchange says anything.
     settings: RefCell<Rc<Settings>>,
     pub(crate) driver: Running,
-    looked: Cell<Option<Duration>>,
+    looked: Cell<Duration>,
+    pub(crate) turns: Turns,
     budget: Cell<u32>,
     /// The wall's time when the lane began, by the last look at both clocks.
     epoch: Cell<SystemTime>,
@@ -94,6 +97,7 @@ pub(crate) struct Inner {
     pub(crate) pumps: Pumps,
     pub(crate) pipes: Pipes,
     pub(crate) metrics: Metrics,
+    flight: Flight,
     pub(crate) bell: Bell,
     pub(crate) alarm: Alarm,
     pub(crate) rng: RefCell<Rng>,
@@ -160,7 +164,8 @@ impl Lane {
             id,
             settings: RefCell::new(Rc::new(settings.clone())),
             driver,
-            looked: Cell::new(None),
+            looked: Cell::new(clock.now()),
+            turns: Turns::default(),
             budget: Cell::new(PIECES_PER_TURN),
             ended: Cell::new(false),
             cut: Cell::new(false),
@@ -170,6 +175,7 @@ impl Lane {
             pumps: Pumps::default(),
             pipes: Pipes::default(),
             metrics: Metrics::new(),
+            flight: Flight::new(id, process.config.flight),
             bell,
             alarm,
             rng: RefCell::new(Rng::new(crate::sys::random())),
@@ -293,7 +299,7 @@ impl Lane {
                 return Poll::Ready(None);
             }
             place.waits(cx);
-            self.begin_turn();
+            self.begin_poll();
             task.as_mut().poll(cx).map(Some)
         })
         .await
@@ -324,23 +330,47 @@ impl Lane {
         self.0.process.clock.now()
     }
 
-    /// The time at which the present poll of a connection looked at the clock first: what happens in one poll has
+    /// The time at which the present poll of a task began, or looked at the clock since: what happens in one poll has
     /// one time, and costs one look.
     pub(crate) fn about_now(&self) -> Duration {
-        self.0.looked.get().unwrap_or_else(|| self.look())
+        self.0.looked.get()
     }
 
     /// Looks at the clock, after something that may have taken time.
     pub(crate) fn look(&self) -> Duration {
         let now = self.now();
-        self.0.looked.set(Some(now));
+        self.0.looked.set(now);
         now
     }
 
-    /// A poll of a connection begins: it has its own time, and a budget of its own.
-    pub(crate) fn begin_turn(&self) {
-        self.0.looked.set(None);
+    /// A poll of a task begins: it has its own time, and a budget of its own.
+    pub(crate) fn begin_poll(&self) {
+        self.0.turns.begin_poll(self.look());
         self.0.budget.set(PIECES_PER_TURN);
+    }
+
+    /// Polls `task` as one of the lane's own: it has a time.
+    pub(crate) async fn polling<T>(&self, task: impl Future<Output = T>) -> T {
+        let mut task = pin!(task);
+        poll_fn(|cx| {
+            self.begin_poll();
+            task.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Runs the thread's main future, and learns from its polls when a turn ends.
+    pub(crate) async fn turning<T>(&self, main: impl Future<Output = T>) -> T {
+        let mut main = pin!(main);
+        poll_fn(|cx| {
+            if let Some(began) = self.0.turns.end(cx) {
+                let ended = self.now();
+                self.0.turns.ended(began, ended);
+                self.0.metrics.time(Phase::Turn, ended.saturating_sub(began));
+            }
+            main.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// Spends one piece of content of this turn's budget. When it is spent, the others come first: on epoll an
@@ -392,6 +422,11 @@ impl Lane {
         self.0.metrics.set(Metric::Deadlines, self.0.wheel.enrolled() as u64);
         self.0.metrics.set(Metric::BuffersKept, self.0.buffers.kept() as u64);
         self.0.metrics.snapshot(self.0.id, &self.0.driver)
+    }
+
+    /// The last slow exchanges.
+    pub(crate) fn slow(&self) -> Vec<Slow> {
+        self.0.flight.copy()
     }
 
     // ---- what is used again and again ----
@@ -452,9 +487,20 @@ impl Lane {
         self.0.process.config.sink.is_some()
     }
 
+    /// Whether slow exchanges are kept: that takes a few of those texts.
+    pub(crate) fn has_flight_recorder(&self) -> bool {
+        self.0.flight.is_on()
+    }
+
     /// Closes a record: counts it, shows it to the sink, and keeps its memory.
     pub(crate) fn close_record(&self, record: Box<Record>) {
         self.0.metrics.record(&record);
+        if self.0.flight.is_slow(&record) {
+            self.0.metrics.count(Metric::Slow);
+            let now = self.about_now();
+            let longest = self.0.turns.longest_since(now.saturating_sub(record.duration), self.now());
+            self.0.flight.keep(&record, longest);
+        }
         if let Some(sink) = self.0.sink.borrow_mut().as_mut() {
             sink.record(&record);
             self.0.unflushed.set(true);
@@ -580,6 +626,10 @@ impl Lane {
     /// Waits until a drain is over; says how many connections it cut off.
     pub(crate) async fn finished(&self) -> u64 {
         poll_fn(|cx| {
+            if self.0.finished.borrow().is_some() {
+                // It is the end of a turn, no more: nobody has woken it.
+                return Poll::Pending;
+            }
             let open = self.connections();
             let over = match self.0.drain.get() {
                 Drain::No => self.0.ended.get(),

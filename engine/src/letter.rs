@@ -2,7 +2,7 @@
 //! be lost crosses by slots.
 
 use crate::{
-    address::Address, engine::StartError, io::Socket, metrics::Snapshot, shared::limit::Moving,
+    address::Address, engine::StartError, flight::Slow, io::Socket, metrics::Snapshot, shared::limit::Moving,
     upstream::Peer,
 };
 use crossbeam_channel::Sender;
@@ -12,6 +12,8 @@ use std::{os::fd::OwnedFd, sync::Arc};
 pub(crate) enum Letter {
     /// A copy of the lane's numbers is wanted.
     Snapshot(Sender<Snapshot>),
+    /// The lane's last slow exchanges are wanted.
+    Slow(Sender<(usize, Vec<Slow>)>),
     /// Another lane could not connect to this address.
     Unreachable(Address),
     /// Another lane needs a connection to this peer, and this one has shown idle ones.

@@ -82,6 +82,7 @@ mod downstream;
 mod engine;
 mod error;
 mod exchange;
+mod flight;
 pub mod guide;
 mod handler;
 mod io;
@@ -107,7 +108,9 @@ mod sink;
 mod sys;
 pub mod test;
 mod timeouts;
+mod times;
 mod tunnel;
+mod turn;
 mod unix;
 mod upstream;
 mod wheel;
@@ -127,6 +130,7 @@ pub use engine::{
     Builder, Engine, FnSink, Handle, Pin, ReloadError, StartError, available_cpus, probe_driver,
 };
 pub use error::{Error, ErrorKind, Result, Side, Stage};
+pub use flight::{FlightRecorder, Slow};
 pub use handler::Handler;
 pub use hdrhistogram::Histogram;
 pub use http::{Method, StatusCode};

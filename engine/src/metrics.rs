@@ -4,6 +4,7 @@ use crate::{
     address::Address,
     io::driver::Running,
     record::{End, Record},
+    times::Times,
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -75,6 +76,7 @@ metrics! {
     TunnelsOpen gauge "tunnels_open" "Tunnels open.";
     Panics counter "panics_total" "Exchanges whose handler panicked.";
     EnginePanics counter "engine_panics_total" "Panics outside an exchange, after which the lane went on.";
+    Slow counter "requests_slow_total" "Requests that took so long that the flight recorder keeps them.";
     Deadlines gauge "deadlines" "Deadlines that the lane keeps, those that no longer matter among them.";
     BuffersKept gauge "buffers_kept" "Free buffers that the lane holds.";
 }
@@ -105,15 +107,15 @@ macro_rules! phases {
 
 phases! {
     Request "request" "A whole exchange, from the end of the request's head.";
-    Queue "queue" "From the end of the head to the beginning of the handler.";
-    Route "route" "The handler's own time.";
+    Queue "queue" "What a head that had come waited for behind other tasks of its lane. It comes before request.";
+    Parse "parse" "Receiving and parsing a head, without waiting for the client. It comes before request.";
+    Route "route" "The handler's own time, until it asked for an upstream or answered.";
     Connect "connect" "Connecting to an upstream, for exchanges that did.";
     Wait "wait" "From the request's first byte out to the head of the response.";
     Transfer "transfer" "From the head of the response to the end of the exchange.";
+    Behind "behind" "What an exchange waited for behind other tasks of its lane, after its head: a part of wait, connect and transfer.";
+    Turn "turn" "A turn of the lane: how long it ran tasks before it looked at the kernel again. It is no part of a request.";
 }
-
-/// A histogram's range is 1 µs to an hour; what is beyond is counted at the end. Two digits are kept: 1 % of error.
-const HISTOGRAM_MICROS_MAX: u64 = 3_600_000_000;
 
 /// A counter of the handler's own, merged over lanes and shown on `/metrics`.
 #[derive(Debug, Clone)]
@@ -156,21 +158,17 @@ pub(crate) trait Endpoints {
 pub(crate) struct Metrics {
     values: Vec<Cell<u64>>,
     ends: [Cell<u64>; End::ALL.len()],
-    histograms: RefCell<Vec<Histogram<u64>>>,
+    phases: [Times; Phase::ALL.len()],
     counters: RefCell<BTreeMap<String, Counter>>,
     clusters: RefCell<Vec<Weak<dyn Endpoints>>>,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, HISTOGRAM_MICROS_MAX, 2)
-                .expect("the bounds are a valid histogram's")
-        };
         Self {
             values: Metric::ALL.iter().map(|_| Cell::new(0)).collect(),
             ends: Default::default(),
-            histograms: RefCell::new(Phase::ALL.iter().map(|_| histogram()).collect()),
+            phases: std::array::from_fn(|_| Times::new()),
             counters: RefCell::default(),
             clusters: RefCell::default(),
         }
@@ -234,24 +232,25 @@ impl Metrics {
         }
         self.add(Metric::RequestBytes, record.request_bytes);
         self.add(Metric::ResponseBytes, record.response_bytes);
-        let mut histograms = self.histograms.borrow_mut();
-        let mut put = |phase: Phase, time: Duration| {
-            let micros = time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into());
-            let micros = micros.clamp(1, HISTOGRAM_MICROS_MAX);
-            histograms[phase as usize].saturating_record(micros);
-        };
-        put(Phase::Request, record.duration);
-        put(Phase::Queue, record.phases.queue);
-        put(Phase::Route, record.phases.route);
-        if !record.phases.connect.is_zero() {
-            put(Phase::Connect, record.phases.connect);
+        let phases = &record.phases;
+        self.time(Phase::Request, record.duration);
+        self.time(Phase::Queue, phases.queue);
+        self.time(Phase::Parse, phases.parse);
+        self.time(Phase::Route, phases.route);
+        self.time(Phase::Behind, phases.behind);
+        // What has not happened has not taken a time of zero.
+        for (phase, time) in
+            [(Phase::Connect, phases.connect), (Phase::Wait, phases.wait), (Phase::Transfer, phases.transfer)]
+        {
+            if !time.is_zero() {
+                self.time(phase, time);
+            }
         }
-        if !record.phases.wait.is_zero() {
-            put(Phase::Wait, record.phases.wait);
-        }
-        if !record.phases.transfer.is_zero() {
-            put(Phase::Transfer, record.phases.transfer);
-        }
+    }
+
+    /// Something has taken so long.
+    pub(crate) fn time(&self, phase: Phase, took: Duration) {
+        self.phases[phase as usize].add(took);
     }
 
     pub(crate) fn snapshot(&self, lane: usize, driver: &Running) -> Snapshot {
@@ -264,7 +263,8 @@ impl Metrics {
             driver: driver.clone(),
             values: self.values.iter().map(Cell::get).collect(),
             ends: self.ends.iter().map(Cell::get).collect(),
-            histograms: self.histograms.borrow().clone(),
+            histograms: self.phases.iter().map(Times::histogram).collect(),
+            sums: self.phases.iter().map(Times::sum).collect(),
             counters: self
                 .counters
                 .borrow()
@@ -286,6 +286,7 @@ pub struct Snapshot {
     values: Vec<u64>,
     ends: Vec<u64>,
     histograms: Vec<Histogram<u64>>,
+    sums: Vec<u64>,
     /// The handler's own counters.
     pub counters: BTreeMap<String, u64>,
     /// The endpoints of each cluster.
@@ -303,16 +304,21 @@ impl Snapshot {
         self.ends[end as usize]
     }
 
-    /// The times of a phase, in microseconds.
+    /// The times of a phase, in whole microseconds; what took less than one is counted as one.
     pub fn histogram(&self, phase: Phase) -> &Histogram<u64> {
         &self.histograms[phase as usize]
     }
 
+    /// The times of a phase together, exact to the nanosecond.
+    pub fn sum(&self, phase: Phase) -> Duration {
+        Duration::from_nanos(self.sums[phase as usize])
+    }
+
     /// Adds another lane's numbers to these.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in
-            self.values.iter_mut().zip(&other.values).chain(self.ends.iter_mut().zip(&other.ends))
-        {
+        let values = self.values.iter_mut().zip(&other.values);
+        let ends = self.ends.iter_mut().zip(&other.ends);
+        for (mine, theirs) in values.chain(ends).chain(self.sums.iter_mut().zip(&other.sums)) {
             *mine = mine.wrapping_add(*theirs);
         }
         for (mine, theirs) in self.histograms.iter_mut().zip(&other.histograms) {

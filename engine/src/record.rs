@@ -20,18 +20,32 @@ const NOTE_BYTES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 2048;
 
 /// How long each part of an exchange took. A part that did not happen is zero.
+///
+/// First the head waits for its lane (`queue`) and is parsed (`parse`); [`Record::duration`] begins after that, and
+/// `route`, `connect`, `wait` and `transfer` follow each other in it. What of it they leave went into waiting for a
+/// place among a cluster's connections, and between attempts. `behind` is not another part: it tells how much of
+/// `connect`, `wait` and `transfer` was this lane's being busy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// From the moment at which the head was complete until the handler began.
+    /// What the end of the head, after it was known to have come, waited for behind other tasks of the lane. What it
+    /// waited for before that, while the lane did not look at the kernel, nobody knows; it was no longer than one
+    /// [turn](crate::Phase::Turn). Zero for a head that came with the one before it.
     pub queue: Duration,
-    /// The handler's own time, until it asked for an upstream (or answered).
+    /// Receiving and parsing the head: the time spent at it in all polls in which parts of it came, from the beginning
+    /// of the poll (or of the parsing, if that poll was busy with something else first). The time in between, in which a
+    /// slow client had not sent the rest, is not in it.
+    pub parse: Duration,
+    /// The handler's own time, until it asked for an upstream or answered.
     pub route: Duration,
     /// Connecting, over all attempts; zero on a reused connection.
     pub connect: Duration,
     /// From the request's first byte out to the head of the response.
     pub wait: Duration,
-    /// From there to the end of the exchange.
+    /// From there, or from the handler's own answer, to the end of the exchange.
     pub transfer: Duration,
+    /// What the exchange's task, each time it was woken after the head, waited for behind other tasks of its lane. It
+    /// lies within `connect`, `wait` and `transfer`, and is to be read as `queue` is.
+    pub behind: Duration,
 }
 
 /// One attempt to get an answer from an endpoint.
@@ -272,16 +286,17 @@ impl Record {
     }
 
     pub(crate) fn of(&mut self, head: &corelane_codec::RequestHead) {
-        fn keep(text: &mut Vec<u8>, from: Option<&[u8]>) {
-            let from = from.unwrap_or_default();
-            text.extend_from_slice(&from[..from.len().min(TEXT_BYTES_MAX)]);
-        }
-        self.method = Some(head.method.clone());
+        self.of_start_line(head);
         self.version = head.version.number();
-        keep(&mut self.target, Some(&head.target));
         keep(&mut self.host, head.fields.get("host"));
         keep(&mut self.user_agent, head.fields.get("user-agent"));
         keep(&mut self.referer, head.fields.get("referer"));
+    }
+
+    /// Only what the flight recorder looks at.
+    pub(crate) fn of_start_line(&mut self, head: &corelane_codec::RequestHead) {
+        self.method = Some(head.method.clone());
+        keep(&mut self.target, Some(&head.target));
     }
 
     pub(crate) fn attempt(&mut self, endpoint: Address, reused: bool) {
@@ -331,4 +346,10 @@ impl Record {
             self.notes.push((key, value));
         }
     }
+}
+
+/// Keeps a text for the log.
+fn keep(text: &mut Vec<u8>, from: Option<&[u8]>) {
+    let from = from.unwrap_or_default();
+    text.extend_from_slice(&from[..from.len().min(TEXT_BYTES_MAX)]);
 }

@@ -5,7 +5,7 @@ use super::{
     address::Listener,
     view::{Gathered, View},
 };
-use crate::{prometheus, stats};
+use crate::{profile, prometheus, stats};
 use axum::{
     Router,
     extract::State,
@@ -39,17 +39,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const INDEX: &str = "\
 corelane admin
 
-/livez       200 while the process lives
-/readyz      200 while it takes requests, 503 from the moment a drain begins
-/metrics     for Prometheus
-/stats.json  the same numbers as JSON, and percentiles
-/upstreams   each upstream with its endpoints, as JSON
-/config      the configuration in force, every value with its origin
+/livez         200 while the process lives
+/readyz        200 while it takes requests, 503 from the moment a drain begins
+/metrics       for Prometheus
+/stats.json    the same numbers as JSON, and percentiles
+/profile.json  how long each phase of requests takes, for corelane-bench profile
+/slow.json     the last slow requests of each lane, with their phases
+/upstreams     each upstream with its endpoints, as JSON
+/config        the configuration in force, every value with its origin
 
 On a unix socket only:
 
-POST /reload  serve the changed configuration; the answer says how that went
-POST /drain   finish what is in flight, and end
+POST /reload   serve the changed configuration; the answer says how that went
+POST /drain    finish what is in flight, and end
 ";
 
 /// Of an answer that refuses to change anything.
@@ -81,6 +83,8 @@ fn reading(view: Arc<View>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/stats.json", get(stats_json))
+        .route("/profile.json", get(profile_json))
+        .route("/slow.json", get(slow_json))
         .route("/upstreams", get(upstreams))
         .route("/config", get(config))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found; / lists what there is\n") })
@@ -113,6 +117,18 @@ async fn metrics(State(view): State<Arc<View>>) -> Response {
 
 async fn stats_json(State(view): State<Arc<View>>) -> Response {
     show(view, "application/json", stats::json).await
+}
+
+async fn profile_json(State(view): State<Arc<View>>) -> Response {
+    show(view, "application/json", profile::json).await
+}
+
+async fn slow_json(State(view): State<Arc<View>>) -> Response {
+    let write = |view: &View| {
+        let (recorder, lanes) = view.slow();
+        profile::slow(recorder, &lanes)
+    };
+    ask(view, "application/json", write).await
 }
 
 async fn upstreams(State(view): State<Arc<View>>) -> Response {
@@ -150,13 +166,22 @@ async fn drain(State(view): State<Arc<View>>) -> &'static str {
     "draining\n"
 }
 
-/// Asks the lanes on a thread that may block.
+/// Shows something of the lanes' numbers.
 async fn show(
     view: Arc<View>,
     content_type: &'static str,
     write: impl FnOnce(&Gathered) -> String + Send + 'static,
 ) -> Response {
-    match spawn_blocking(move || write(&view.gather())).await {
+    ask(view, content_type, move |view| write(&view.gather())).await
+}
+
+/// Asks the lanes on a thread that may block.
+async fn ask(
+    view: Arc<View>,
+    content_type: &'static str,
+    write: impl FnOnce(&View) -> String + Send + 'static,
+) -> Response {
+    match spawn_blocking(move || write(&view)).await {
         Ok(text) => ([(CONTENT_TYPE, content_type)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the numbers could not be gathered\n").into_response(),
     }

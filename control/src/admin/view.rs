@@ -2,8 +2,9 @@
 
 use super::Operator;
 use crate::{clock, control::About, log::Counts, process::Process};
-use corelane_engine::{Handle, Running, Snapshot};
+use corelane_engine::{FlightRecorder, Handle, Running, Slow, Snapshot};
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +43,11 @@ impl View {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.engine.is_draining()
+    }
+
+    /// Asks the lanes for their last slow exchanges, and blocks until they have answered.
+    pub(crate) fn slow(&self) -> (FlightRecorder, BTreeMap<usize, Vec<Slow>>) {
+        (self.engine.flight_recorder(), self.engine.slow(LANES_WAIT))
     }
 
     /// Asks the lanes, and blocks until they have answered.

@@ -85,8 +85,10 @@ known! {
     ResponseBytes = "http.response.body.size",
     /// All of it, in milliseconds.
     Duration = "duration_ms",
-    /// From the complete head to the handler.
+    /// What the head waited for behind others, before the duration begins.
     Queue = "queue_ms",
+    /// Receiving and parsing the head, before the duration begins.
+    Parse = "parse_ms",
     /// The handler's own time.
     Route = "route_ms",
     /// Connecting.
@@ -95,6 +97,8 @@ known! {
     Wait = "wait_ms",
     /// From there to the end.
     Transfer = "transfer_ms",
+    /// What of connect, wait and transfer was waiting behind other requests of the lane.
+    Behind = "behind_ms",
     /// The endpoint that was tried last.
     UpstreamAddress = "upstream.address",
     /// Every attempt, with its endpoint and its outcome.
@@ -225,10 +229,12 @@ fn known<'a>(field: Known, line: &Line<'a>) -> Value<'a> {
         Known::ResponseBytes => Value::Number(line.response_bytes),
         Known::Duration => Value::Millis(line.duration),
         Known::Queue => Value::Millis(line.phases.queue),
+        Known::Parse => Value::Millis(line.phases.parse),
         Known::Route => Value::Millis(line.phases.route),
         Known::Connect => Value::Millis(line.phases.connect),
         Known::Wait => Value::Millis(line.phases.wait),
         Known::Transfer => Value::Millis(line.phases.transfer),
+        Known::Behind => Value::Millis(line.phases.behind),
         Known::UpstreamAddress => {
             line.attempts.last().map_or(Value::Missing, |attempt| Value::Address(&attempt.endpoint))
         }

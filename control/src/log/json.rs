@@ -142,10 +142,12 @@ mod tests {
             "http.response.body.size": 5,
             "duration_ms": 12.345,
             "queue_ms": 0.0,
+            "parse_ms": 0.0,
             "route_ms": 0.0,
             "connect_ms": 0.0,
             "wait_ms": 0.0,
             "transfer_ms": 0.0,
+            "behind_ms": 0.0,
             "attempts": [
                 {
                     "endpoint": "127.0.0.1:9001", "reused": false, "outcome": "connect: timeout",

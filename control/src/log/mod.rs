@@ -13,6 +13,7 @@ mod writer;
 pub use access::AccessLog;
 pub use field::{Field, Known, UnknownField};
 pub use template::{InvalidTemplate, Template};
+pub(crate) use text::rfc3339;
 pub(crate) use writer::Queue;
 pub use writer::{Counts, Opened, Target, Writer};
 

@@ -29,6 +29,8 @@ fn what_there_is_and_what_there_is_not() {
         ("/livez", 200, "alive"),
         ("/readyz", 200, "ready"),
         ("/", 200, "/stats.json"),
+        ("/", 200, "/profile.json"),
+        ("/", 200, "/slow.json"),
         ("/config", 404, "no configuration file"),
         ("/nothing", 404, "not found"),
     ] {
@@ -120,6 +122,77 @@ fn stats_json_has_the_same_numbers() {
     let times = ["p50", "p90", "p99", "p99.9", "max"].map(|name| request[name].as_u64().unwrap());
     assert!(times.is_sorted() && times[0] > 0, "{request}");
     assert!(stats["uptime_s"].is_u64() && stats["version"].is_string(), "{stats}");
+}
+
+#[test]
+fn profile_json_has_the_buckets_of_every_lane() {
+    let (_origin, corelane, admin) = start(&["--lanes", "2"]);
+    for _ in 0..8 {
+        assert_eq!(get(corelane.address, "/").status, 200);
+    }
+    let answer = get(admin, "/profile.json");
+    assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
+    let profile: Value = serde_json::from_str(&answer.content).unwrap();
+    let count = |times: &Value| times["count"].as_u64().unwrap();
+    let counted = |times: &Value| -> u64 {
+        times["buckets"].as_array().unwrap().iter().map(|bucket| bucket[1].as_u64().unwrap()).sum()
+    };
+    for phase in profile["phases"].as_array().unwrap() {
+        let name = phase["name"].as_str().unwrap();
+        let merged = &profile["merged"][name];
+        assert_eq!(count(merged), counted(merged), "{name}: {profile}");
+        let lanes: u64 = [0, 1].iter().map(|lane| count(&profile["lanes"][lane]["phases"][name])).sum();
+        assert_eq!(lanes, count(merged), "{name}: {profile}");
+    }
+    for name in ["request", "queue", "parse", "route", "wait", "behind"] {
+        assert_eq!(count(&profile["merged"][name]), 8, "{name}: {profile}");
+    }
+    let sum = |name: &str| profile["merged"][name]["sum_ns"].as_u64().unwrap();
+    assert!(sum("parse") > 0 && sum("turn") > 0, "{profile}");
+    assert!(sum("route") + sum("connect") + sum("wait") + sum("transfer") <= sum("request"), "{profile}");
+    assert!(profile["uptime_s"].is_f64() && profile["version"].is_string(), "{profile}");
+}
+
+#[test]
+fn slow_json_has_what_was_slow_without_its_query() {
+    let (origin, corelane, admin) = start(&["--lanes", "2"]);
+    get(corelane.address, "/quick");
+    let slow = || -> Value { serde_json::from_str(&get(admin, "/slow.json").content).unwrap() };
+    let none = slow();
+    assert_eq!((&none["slower_than_us"], &none["kept_per_lane"]), (&100_000.0.into(), &32.into()), "{none}");
+    assert_eq!(
+        (&none["lanes"], &none["slow"]),
+        (&serde_json::json!([0, 1]), &serde_json::json!([])),
+        "{none}"
+    );
+    origin.head();
+    let address = corelane.address;
+    std::thread::scope(|scope| {
+        scope.spawn(move || assert_eq!(get(address, "/held/slow?token=secret").status, 200));
+        origin.head();
+        // The origin thinks; that takes a time by itself.
+        std::thread::park_timeout(std::time::Duration::from_millis(150));
+        origin.release();
+    });
+    let slow = slow();
+    let one = &slow["slow"][0];
+    assert_eq!(
+        (&one["method"], &one["path"], &one["status"]),
+        (&"GET".into(), &"/held/slow".into(), &200.into()),
+        "{slow}"
+    );
+    assert_eq!(
+        (&one["end"], &one["endpoint"]),
+        (&"done".into(), &origin.address.to_string().into()),
+        "{slow}"
+    );
+    assert!(one["phases_us"]["wait"].as_f64().unwrap() >= 100_000.0, "{slow}");
+    assert!(
+        one["at"].as_str().unwrap().ends_with('Z') && one["request_id"].as_str().unwrap().len() == 32,
+        "{slow}"
+    );
+    assert_eq!(slow["slow"].as_array().map(Vec::len), Some(1), "{slow}");
+    assert!(!slow.to_string().contains("secret"), "{slow}");
 }
 
 #[test]

@@ -122,6 +122,7 @@ where
                     if after == After::Close {
                         return Poll::Ready(());
                     }
+                    self.connection.lane.0.turns.set_worked();
                     self.due =
                         self.connection.lane.after(self.connection.door.settings().timeouts.client_idle);
                     self.head_due = None;
@@ -145,7 +146,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Whatever is pinned in here is boxed.
         let this = self.get_mut();
-        this.connection.lane.begin_turn();
+        this.connection.lane.begin_poll();
+        this.connection.begin_poll(matches!(this.phase, Phase::Exchange(_)));
         this.connection.timer.waits(cx);
         if this.connection.lane.is_cut() {
             return Poll::Ready(());

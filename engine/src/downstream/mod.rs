@@ -22,6 +22,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 /// What an idle connection waits for.
@@ -67,6 +68,12 @@ pub(crate) struct Downstream {
     content_bytes: Cell<u64>,
     content_bytes_max: Cell<Option<u64>>,
     version: Cell<Version>,
+    /// When it was polled last, in nanoseconds of the lane's clock.
+    polled: Cell<u64>,
+    /// Nanoseconds that it has waited behind other tasks since the head of its exchange, or for the head that comes.
+    behind: Cell<u64>,
+    /// Nanoseconds that the head has taken so far.
+    parse: Cell<u32>,
     /// What handlers keep of it, one of each type.
     state: RefCell<Vec<Rc<dyn Any>>>,
 }
@@ -114,6 +121,9 @@ impl Downstream {
             content_bytes: Cell::new(0),
             content_bytes_max: Cell::new(None),
             version: Cell::new(Version::Http11),
+            polled: Cell::new(0),
+            behind: Cell::new(0),
+            parse: Cell::new(0),
             state: RefCell::default(),
         })
     }
@@ -137,7 +147,7 @@ impl Downstream {
         self.timer.clear();
         self.timer.waits(cx);
         loop {
-            if let Some(head) = self.parse_head()? {
+            if let Some(head) = self.time_parsing()? {
                 return Poll::Ready(Ok(Next::Request(head)));
             }
             let begun = self.codec.borrow().begun();
@@ -198,6 +208,20 @@ impl Downstream {
         self.drowsy.set(false);
         self.waiting.set(Waiting::No);
         self.io.wake();
+    }
+
+    /// Parses what has come of a head, and counts the time.
+    fn time_parsing(&self) -> Result<Option<RequestHead>> {
+        if self.input.borrow().is_none() {
+            return Ok(None);
+        }
+        let began = self.lane.0.turns.not_worked_since().unwrap_or_else(|| self.lane.look());
+        let parsed = self.parse_head();
+        let took = self.lane.look().saturating_sub(began);
+        self.lane.0.turns.set_worked();
+        let nanos = u32::try_from(nanos(took)).unwrap_or(u32::MAX);
+        self.parse.set(self.parse.get().saturating_add(nanos));
+        parsed
     }
 
     fn parse_head(&self) -> Result<Option<RequestHead>> {
@@ -277,6 +301,27 @@ impl Downstream {
         } else {
             self.waiting.set(waiting(sweeps + 1));
         }
+    }
+
+    // ---- the lane's time ----
+
+    /// The connection's task is polled: what it has waited for belongs to the exchange that is under way, or else to
+    /// the head that may come.
+    pub(crate) fn begin_poll(&self, in_exchange: bool) {
+        let turns = &self.lane.0.turns;
+        let waited = nanos(turns.behind(Duration::from_nanos(self.polled.get())));
+        self.polled.set(nanos(turns.polled()));
+        self.behind.set(if in_exchange { self.behind.get().saturating_add(waited) } else { waited });
+    }
+
+    /// What was waited behind other tasks since this was asked last.
+    pub(crate) fn take_behind(&self) -> Duration {
+        Duration::from_nanos(self.behind.take())
+    }
+
+    /// What the present head has taken.
+    pub(crate) fn take_parse(&self) -> Duration {
+        Duration::from_nanos(self.parse.take().into())
     }
 
     // ---- the request ----
@@ -492,6 +537,11 @@ impl Downstream {
     pub(crate) fn set_ended(&self) {
         self.ended.set(true);
     }
+}
+
+/// Five hundred years are enough.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 fn ours(kind: corelane_codec::Kind) -> Error {

@@ -37,7 +37,7 @@ impl Lane {
             let alarm = Alarm::new().map_err(StartError::Thread)?;
             let lane = Self::new(0, process.clone(), &settings, running, (bell, alarm));
             attend(&lane);
-            let value = main(lane.clone()).await;
+            let value = lane.polling(main(lane.clone())).await;
             lane.tear_down().await;
             Ok(value)
         })

@@ -9,6 +9,7 @@ use crate::{
     address::{Address, ToAddresses},
     config::Config,
     door::{Serve, serve_by},
+    flight::FlightRecorder,
     handler::Handler,
     io::driver::Driver,
     lane::Lane,
@@ -81,6 +82,7 @@ impl Engine {
                 via: format!("corelane-{:08x}", sys::random() as u32),
                 connections_max: 0,
                 connections_per_source_max: None,
+                flight: FlightRecorder::default(),
                 sink: None,
                 event: None,
             },
@@ -230,6 +232,13 @@ impl Builder {
     #[must_use]
     pub fn on_record(mut self, factory: impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static) -> Self {
         self.config.sink = Some(Box::new(factory));
+        self
+    }
+
+    /// Which exchanges each lane keeps for [`Handle::slow`]. Default: the last 32 that took at least 100 ms.
+    #[must_use]
+    pub fn flight_recorder(mut self, recorder: FlightRecorder) -> Self {
+        self.config.flight = recorder;
         self
     }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     address::Address,
     door::Plan,
+    flight::{FlightRecorder, Slow},
     io::{Socket, driver::Running},
     letter::{Answer, Letter},
     metrics::Snapshot,
@@ -20,6 +21,7 @@ use crate::{
 };
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, MutexGuard, PoisonError,
@@ -218,7 +220,7 @@ impl Handle {
     /// Clusters are what the new handlers are given: what an [update](Self::update) has said of them before is
     /// forgotten.
     ///
-    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `on_record`, `on_event`, `pin`.
+    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `flight_recorder`, `on_record`, `on_event`, `pin`.
     ///
     /// # Errors
     /// As [`Builder::spawn`], and when the number of lanes or the driver is another, when a lane does not answer
@@ -329,24 +331,40 @@ impl Handle {
 
     /// A copy of each lane's numbers. A lane that does not answer within `wait` is missing.
     pub fn snapshots(&self, wait: Duration) -> Vec<Snapshot> {
+        let mut snapshots = self.ask(wait, Letter::Snapshot);
+        snapshots.sort_by_key(|snapshot: &Snapshot| snapshot.lane);
+        snapshots
+    }
+
+    /// The last slow exchanges of each lane, the oldest first, by the lanes' numbers. A lane that does not answer
+    /// within `wait` is missing. See [`Builder::flight_recorder`].
+    pub fn slow(&self, wait: Duration) -> BTreeMap<usize, Vec<Slow>> {
+        self.ask(wait, Letter::Slow).into_iter().collect()
+    }
+
+    /// What lanes keep of slow exchanges.
+    pub fn flight_recorder(&self) -> FlightRecorder {
+        self.shared.process.config.flight
+    }
+
+    /// Asks every lane, and collects the answers that come within `wait`.
+    fn ask<T>(&self, wait: Duration, letter: impl Fn(Sender<T>) -> Letter) -> Vec<T> {
         let desks = &self.shared.process.desks;
         let (reply, replies) = bounded(desks.len());
-        let asked =
-            desks.iter().filter(|desk| desk.mail.post(Letter::Snapshot(reply.clone())).is_ok()).count();
+        let asked = desks.iter().filter(|desk| desk.mail.post(letter(reply.clone())).is_ok()).count();
         drop(reply);
         let deadline = crossbeam_channel::after(wait);
-        let mut snapshots = Vec::with_capacity(asked);
-        while snapshots.len() < asked {
+        let mut answers = Vec::with_capacity(asked);
+        while answers.len() < asked {
             crossbeam_channel::select! {
-                recv(replies) -> snapshot => match snapshot {
-                    Ok(snapshot) => snapshots.push(snapshot),
+                recv(replies) -> answer => match answer {
+                    Ok(answer) => answers.push(answer),
                     Err(_) => break,
                 },
                 recv(deadline) -> _ => break,
             }
         }
-        snapshots.sort_by_key(|snapshot: &Snapshot| snapshot.lane);
-        snapshots
+        answers
     }
 
     /// Waits until every lane has ended.

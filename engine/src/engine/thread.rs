@@ -86,7 +86,7 @@ impl Start {
         lane.event(&Event::LaneStarted { lane: id, driver: running });
         let _ = started.send(Ok(()));
         let cut = serve_out(&mut runtime, &lane);
-        runtime.block_on(lane.tear_down());
+        runtime.block_on(lane.turning(lane.tear_down()));
         if lane.is_draining() {
             lane.event(&Event::LaneEnded { lane: id, cut });
         }
@@ -130,7 +130,7 @@ pub(super) fn attend(lane: &Lane) {
 /// lane's other connections live on.
 fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
     loop {
-        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.finished()))) {
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.turning(lane.finished())))) {
             Ok(cut) => return cut,
             Err(payload) => {
                 lane.0.metrics.count(Metric::EnginePanics);
@@ -216,6 +216,9 @@ impl Lane {
         match letter {
             Letter::Snapshot(reply) => {
                 let _ = reply.try_send(self.snapshot());
+            }
+            Letter::Slow(reply) => {
+                let _ = reply.try_send((self.id(), self.slow()));
             }
             Letter::Unreachable(address) => self.suspect(&address),
             Letter::Borrow { peer, by, ticket } => self.lend(&peer, by, ticket),

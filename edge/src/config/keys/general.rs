@@ -78,8 +78,8 @@ pub(crate) static TOP: Section = Section {
 
 pub(crate) static ADMIN: Section = Section {
     name: "[admin]",
-    help: "`/livez`, `/readyz`, `/metrics`, `/stats.json`, `/upstreams`, `/config`; on a unix socket also `POST /reload` \
-           and `POST /drain`.",
+    help: "`/livez`, `/readyz`, `/metrics`, `/stats.json`, `/profile.json`, `/slow.json`, `/upstreams`, `/config`; on a unix socket \
+           also `POST /reload` and `POST /drain`.",
     example: "{ listen = \"127.0.0.1:9090\" }",
     keys: &[key(
         "listen",
