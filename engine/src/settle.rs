@@ -31,6 +31,9 @@ pub(crate) async fn settle(connection: &Rc<Downstream>) -> After {
     {
         return After::Next;
     }
+    if connection.has_said_all() {
+        return After::Close;
+    }
     connection.io.shutdown(Shutdown::Write);
     if let Some(input) = connection.take_input() {
         connection.lane.0.buffers.give(input);

@@ -49,6 +49,8 @@ struct Request {
     is_connect: bool,
     accepts_trailers: bool,
     upgrade: Option<Upgrade>,
+    /// The client has said that it sends nothing after it.
+    last: bool,
 }
 
 impl Request {
@@ -59,6 +61,7 @@ impl Request {
         is_connect: false,
         accepts_trailers: false,
         upgrade: None,
+        last: false,
     };
 }
 
@@ -239,6 +242,12 @@ impl Server {
         self.keep_alive
     }
 
+    /// Whether the client has said that this request, which has no content, is its last on the connection (RFC 9112 §9.6):
+    /// there is nothing more of its own that could be lost.
+    pub fn is_last(&self) -> bool {
+        self.request.last
+    }
+
     /// Whether both messages have ended and the connection may carry another exchange.
     pub fn may_reuse(&self) -> bool {
         self.request_ended() && self.response_ended() && self.keep_alive && !self.switched
@@ -299,6 +308,7 @@ impl Server {
         self.request.content = head.content;
         self.request.accepts_trailers = head.accepts_trailers;
         self.request.upgrade = head.upgrade;
+        self.request.last = !persistent && head.content.is_empty();
         self.receiving = Receiving::Content(Incoming::new(head.content, limits));
         Ok(Received { consumed: skipped.saturating_add(len), event: Event::Head })
     }

@@ -63,6 +63,8 @@ pub(crate) struct Downstream {
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
     waiting: Cell<Waiting>,
+    /// Nothing has been received yet.
+    fresh: Cell<bool>,
     /// A sweep has found it idle.
     drowsy: Cell<bool>,
     content_bytes: Cell<u64>,
@@ -117,6 +119,7 @@ impl Downstream {
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
             waiting: Cell::new(Waiting::No),
+            fresh: Cell::new(true),
             drowsy: Cell::new(false),
             content_bytes: Cell::new(0),
             content_bytes_max: Cell::new(None),
@@ -167,7 +170,9 @@ impl Downstream {
                 if self.ended.get() {
                     return Poll::Ready(self.end_between_requests());
                 }
-                self.io.begin_receive(self.input.take(), Wait::Long);
+                // A client that has just come has most often sent its request already.
+                let wait = if self.fresh.take() { Wait::Short } else { Wait::Long };
+                self.io.begin_receive(self.input.take(), wait);
             }
             let Poll::Ready(received) = self.io.poll_receive(cx) else {
                 if self.waiting.get() == Waiting::No {
@@ -527,6 +532,12 @@ impl Downstream {
             codec.next_exchange();
         }
         may
+    }
+
+    /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
+    /// the answer back, and the kernel delivers what it has.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_heard()
     }
 
     /// The bytes that came after a switch of protocols.

@@ -302,6 +302,11 @@ impl Connection {
         self.with(|active| active.slots.rx.state.get() != State::Idle)
     }
 
+    /// Whether the receive under way has an outcome: something has come, or the end.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.with(|active| active.slots.rx.state.get() == State::Done)
+    }
+
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
         self.with(|active| active.slots.tx.state.get() != State::Idle)
