@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `load` | sends requests and measures what comes back |
 //! | `origin` | a server that behaves as it is told to |
+//! | `truth` | proves itself on origins whose latencies are known |
 //! | `report` | pages with tables and plots |
 //! | `websocket` | frames and the handshake's proof |
 //! | `clock`, `interrupt` | the clocks of a measurement; Ctrl-C |
@@ -18,6 +19,7 @@ mod interrupt;
 mod load;
 mod origin;
 mod report;
+mod truth;
 mod units;
 mod websocket;
 
@@ -41,6 +43,7 @@ struct Cli {
 enum Command {
     Load(Box<load::Args>),
     Origin(origin::Args),
+    Truth(truth::Args),
 }
 
 /// The program. It ends the process itself, with 2, when the command line is wrong.
@@ -58,6 +61,7 @@ fn command(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
+        Command::Truth(args) => truth::run(&args),
     }
 }
 

@@ -24,6 +24,8 @@ const BUSY_MAX: f64 = 0.95;
 const RATE_REACHED: f64 = 0.99;
 /// Requests that were due in such a time before the end may have been sent behind it.
 const END_BLUR_SECONDS: f64 = 0.02;
+/// A part of the course over time that is shorter than this part of the others is not shown.
+const SHOWN_MIN: f64 = 0.2;
 /// Requests that are sent so late on a free connection blur what is measured.
 const LATE_MICROS_MAX: f64 = 1_000.0;
 
@@ -353,9 +355,14 @@ impl Report {
 
     fn course_charts(&self) -> Vec<Chart> {
         let each = self.course_step_s as f64;
+        // The last part is as long as the run was; a few late answers make no part of their own.
+        let covers = |second: &Second| (self.duration_s - second.at_s).clamp(each * SHOWN_MIN, each);
+        let is_shown = |second: &&Second| {
+            second.at_s == 0.0 || second.errors > 0 || self.duration_s - second.at_s >= each * SHOWN_MIN
+        };
         let line = |name: &str, value: &dyn Fn(&Second) -> f64| Series {
             name: name.to_owned(),
-            points: self.course.iter().map(|second| (second.at_s, value(second))).collect(),
+            points: self.course.iter().filter(is_shown).map(|second| (second.at_s, value(second))).collect(),
         };
         let chart = |title: &str, label: &str, scale, series| Chart {
             title: title.to_owned(),
@@ -369,8 +376,8 @@ impl Report {
                 "per second",
                 Scale::Linear,
                 vec![
-                    line("answers", &|second| second.requests as f64 / each),
-                    line("errors", &|second| second.errors as f64 / each),
+                    line("answers", &|second| second.requests as f64 / covers(second)),
+                    line("errors", &|second| second.errors as f64 / covers(second)),
                 ],
             ),
             chart(

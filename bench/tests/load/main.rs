@@ -4,6 +4,7 @@ mod answers;
 mod bad_use;
 mod errors;
 mod origin;
+mod page;
 mod reports;
 mod requests;
 mod support;
