@@ -281,9 +281,10 @@ impl<'a> Connection<'a> {
         goes_on
     }
 
-    /// The other side has ended.
+    /// The other side has ended, or we have ended it.
     fn ended(&mut self) {
         if !self.in_flight.is_empty()
+            && !self.worker.is_cut()
             && let Some(answer) = self.speech.hear_end(&self.worker.plan.expected)
         {
             self.answered(answer);

@@ -284,6 +284,10 @@ impl Worker {
         }
     }
 
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
     /// Waits for something that ends when the user has had enough.
     pub(crate) async fn unless_cut<T>(&self, seat: &Seat, task: impl Future<Output = T>) -> Option<T> {
         let mut task = pin!(task);

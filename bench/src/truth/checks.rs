@@ -89,9 +89,9 @@ fn distributions() -> [Distribution; 4] {
     ]
 }
 
-/// Delays whose distribution is known, over the round trip without one, which is measured before at the same rate and added
-/// to what is predicted: to a constant delay the same percentile of it, and to one that is spread out its median at each
-/// percentile. (What is added there moves a percentile by its mean, and is less than half a percent of it.)
+/// Delays whose distribution is known, over the round trip without one: its median, measured just before at the same rate,
+/// is added to what is predicted. It is a few thousandths of that. What a busy machine adds beyond it is not known, and not
+/// taken off: it is what this is to find.
 pub(super) fn delays(bench: &Bench, extent: &Extent, table: &mut Table) -> Result<(), Failure> {
     let origin = bench.origin(&[])?;
     let run = |query: &str, requests: u32| -> Result<Measured, Failure> {
@@ -99,16 +99,15 @@ pub(super) fn delays(bench: &Bench, extent: &Extent, table: &mut Table) -> Resul
         let more = ["--rate", DELAY_RATE, "--warmup", "1s", "--requests", &requests];
         bench.load(&format!("{}/?{query}", origin.url), &more)
     };
-    let round_trip = run("", 24_000)?.latency_us;
+    let round_trip = run("", 24_000)?.latency_us.p50;
     let tolerance = DELAY_TOLERANCE * extent.tolerance;
     for Distribution { name, delay, quantiles: [median, high], requests } in distributions() {
         let Measured { latency_us: Latency { p50, p99, .. }, warnings, .. } =
             run(&format!("delay={delay}"), requests)?;
         table.warn(name, &warnings);
-        let beside = if median == high { round_trip.p99 } else { round_trip.p50 };
         let near = |micros: f64| Prediction::Near(micros, tolerance);
-        print(&table.check(&format!("{name}: p50"), near(median + round_trip.p50), p50))?;
-        print(&table.check(&format!("{name}: p99"), near(high + beside), p99))?;
+        print(&table.check(&format!("{name}: p50"), near(median + round_trip), p50))?;
+        print(&table.check(&format!("{name}: p99"), near(high + round_trip), p99))?;
     }
     Ok(())
 }
@@ -116,7 +115,7 @@ pub(super) fn delays(bench: &Bench, extent: &Extent, table: &mut Table) -> Resul
 /// How far off the difference of two medians may be where both have waited for a timer, and where only one has: then the
 /// wake-up is in it.
 const STEP_TOLERANCE: f64 = 0.25;
-const FIRST_STEP_TOLERANCE: f64 = 0.4;
+const FIRST_STEP_TOLERANCE: f64 = 0.6;
 
 /// Service times of 50 and 100 µs beside none, round by round: what is coarser than they are, at either end, would show
 /// them as nothing, or as a step of its own.

@@ -4,7 +4,6 @@ use crate::{clock, failure::Failure};
 use serde::Deserialize;
 use std::{
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -14,12 +13,13 @@ use std::{
     time::Duration,
 };
 
+/// This program, whatever has become of its file.
+const PROGRAM: &str = "/proc/self/exe";
 /// How often it is looked whether a child has ended, or the user wants an end.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What starts children.
 pub(super) struct Bench {
-    program: PathBuf,
     stop: Arc<AtomicBool>,
 }
 
@@ -41,14 +41,12 @@ pub(super) struct Latency {
 }
 
 impl Bench {
-    pub(super) fn new(stop: Arc<AtomicBool>) -> Result<Self, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::Run(format!("cannot find this program's file: {error}")))?;
-        Ok(Self { program, stop })
+    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
+        Self { stop }
     }
 
-    fn start(&self, arguments: &[&str]) -> Result<Ending, Failure> {
-        let mut command = Command::new(&self.program);
+    fn start(arguments: &[&str]) -> Result<Ending, Failure> {
+        let mut command = Command::new(PROGRAM);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child =
             command.spawn().map_err(|error| Failure::Run(format!("cannot start a child: {error}")))?;
@@ -57,7 +55,7 @@ impl Bench {
 
     /// Starts an origin of its own, which ends with the value.
     pub(super) fn origin(&self, arguments: &[&str]) -> Result<Origin, Failure> {
-        let mut child = self.start(&[&["origin", "--listen", "127.0.0.1:0"], arguments].concat())?;
+        let mut child = Self::start(&[&["origin", "--listen", "127.0.0.1:0"], arguments].concat())?;
         let mut line = String::new();
         let read = child.0.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
         match line.trim_end().strip_prefix("listening on ") {
@@ -68,7 +66,7 @@ impl Bench {
 
     /// Measures.
     pub(super) fn load(&self, url: &str, arguments: &[&str]) -> Result<Measured, Failure> {
-        let mut child = self.start(&[&["load", url, "--json", "-"], arguments].concat())?;
+        let mut child = Self::start(&[&["load", url, "--json", "-"], arguments].concat())?;
         let (stdout, stderr) = (child.0.stdout.take(), child.0.stderr.take());
         let stdout = thread::spawn(move || text(stdout));
         let stderr = thread::spawn(move || text(stderr));

@@ -42,7 +42,7 @@ enum Part {
 
 /// Measures, and says what is off.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let bench = Bench::new(interrupt::flag()?)?;
+    let bench = Bench::new(interrupt::flag()?);
     let extent = if args.quick { Extent::QUICK } else { Extent::FULL };
     let mut table = Table::default();
     print(&Table::head())?;

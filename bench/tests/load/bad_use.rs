@@ -216,6 +216,25 @@ fn an_interrupt_waits_for_no_answer() {
 }
 
 #[test]
+fn an_interrupt_completes_no_answer() {
+    // Answers end with their connection; the last one's is held open when the run is cut short.
+    let server = Server::start(|peer, number| {
+        peer.message();
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello");
+        if number == 50 {
+            peer.rest();
+        }
+    });
+    let url = server.url("/");
+    let run = ["load", &url, "--duration", "1h", "--warmup", "0s", "--connections", "1", "--json", "-"];
+    let run = Running::start(&mut program(&run));
+    until("the last answer is under way", || (server.connections() == 51).then_some(()));
+    run.signal("INT");
+    let outcome = run.finish();
+    assert_eq!((outcome.code(), counts(&outcome.json())), (0, (50, vec![])), "{outcome:?}");
+}
+
+#[test]
 fn a_second_interrupt_ends_it_at_once() {
     let server = Server::answering(|_, _| OK.to_vec());
     let run = long_run(&server, &[]);
