@@ -6,6 +6,7 @@
 //! | `load` | sends requests and measures what comes back |
 //! | `origin` | a server that behaves as it is told to |
 //! | `profile` | where a running engine's requests spend their time |
+//! | `truth` | proves itself on origins whose latencies are known |
 //! | `report` | pages with tables and plots |
 //! | `websocket` | frames and the handshake's proof |
 //! | `clock`, `interrupt` | the clocks of a measurement; Ctrl-C |
@@ -22,6 +23,7 @@ mod load;
 mod origin;
 mod profile;
 mod report;
+mod truth;
 mod units;
 mod websocket;
 
@@ -47,6 +49,7 @@ enum Command {
     Load(Box<load::Args>),
     Origin(origin::Args),
     Profile(profile::Args),
+    Truth(truth::Args),
 }
 
 /// The program. It ends the process itself, with 2, when the command line is wrong.
@@ -66,6 +69,7 @@ fn command(cli: Cli) -> Result<(), Failure> {
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Truth(args) => truth::run(&args),
     }
 }
 

@@ -51,10 +51,10 @@ pub(crate) fn part(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Requests per second: more than 0, at most ten million.
+/// Requests per second: from one in a quarter of an hour to ten million.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate > 0.0 && rate <= 1e7 => Ok(rate),
+        Ok(rate) if (1e-3..=1e7).contains(&rate) => Ok(rate),
         _ => Err(format!("`{text}` is not a rate; write requests per second, such as 1000 or 0.5")),
     }
 }

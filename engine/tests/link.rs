@@ -1,21 +1,47 @@
 //! Connections of a lane's own, and waits that are exact.
 
-use corelane_engine::{Address, Client, Lane, Link};
+mod support;
+
+use corelane_engine::{Address, Engine, Lane, Link, Response, StatusCode};
 use std::{
-    io::{Read, Write},
+    cell::RefCell,
+    future::poll_fn,
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     rc::Rc,
+    sync::{Arc, mpsc::channel},
     thread,
     time::Duration,
 };
+use support::{
+    PATIENCE,
+    rig::{Fun, on_both},
+};
 
-/// Runs a lane; nothing here takes so long.
-fn on_lane<T>(test: impl AsyncFnOnce(&Lane) -> T) -> T {
-    Client::run(async |client: Client| {
-        let lane = client.lane();
-        lane.timeout(Duration::from_secs(10), test(lane)).await.expect("it ends in time")
-    })
-    .expect("a lane starts")
+/// Runs a test on a lane of each driver; nothing here takes so long.
+fn on_lanes(test: impl AsyncFn(&Lane) + Send + Sync + 'static) {
+    let test = Arc::new(test);
+    on_both(|driver| {
+        let (test, (done, outcome)) = (test.clone(), channel());
+        let handle = Engine::builder()
+            .driver(driver)
+            .lanes(1)
+            .serve("127.0.0.1:0", move |lane| {
+                let (test, done, lane) = (test.clone(), done.clone(), lane.clone());
+                let here = lane.clone();
+                lane.spawn(async move {
+                    let ended = here.timeout(PATIENCE, test(&here)).await;
+                    let _ = done.send(ended.is_some());
+                });
+                Ok(Fun(async |_| Ok(Response::new(StatusCode::OK))))
+            })
+            .spawn()
+            .expect("it starts");
+        // A test that panics says nothing.
+        assert_eq!(outcome.recv_timeout(2 * PATIENCE), Ok(true), "it ends, and in time");
+        handle.stop();
+        handle.join();
+    });
 }
 
 /// Accepts one connection and does something with it.
@@ -42,34 +68,32 @@ async fn receive_all(link: &Link) -> Vec<u8> {
 
 #[test]
 fn bytes_go_both_ways() {
-    let content: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
-    let expected = content.clone();
-    let address = peer(move |mut stream| {
-        let mut received = Vec::new();
-        stream.read_to_end(&mut received).expect("all of it");
-        stream.write_all(&received).expect("it is taken");
-    });
-    let back = on_lane(async |lane| {
+    on_lanes(async |lane| {
+        let content: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+        let address = peer(move |mut stream| {
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received).expect("all of it");
+            stream.write_all(&received).expect("it is taken");
+        });
         let link = lane.connect(&Address::Ip(address)).await.expect("somebody listens");
         link.send(&content).await.expect("it is taken");
         link.end();
         let back = receive_all(&link).await;
         assert!(link.has_ended());
         assert!(!link.fill().await.expect("the end again"));
-        back
+        assert!(back == content, "{} bytes came back", back.len());
     });
-    assert!(back == expected, "{} bytes came back", back.len());
 }
 
 #[test]
 fn input_waits_until_it_is_consumed() {
-    let address = peer(|mut stream| {
-        stream.write_all(b"one").expect("it is taken");
-        let mut asked = [0; 4];
-        stream.read_exact(&mut asked).expect("a word");
-        stream.write_all(b"two").expect("it is taken");
-    });
-    on_lane(async |lane| {
+    on_lanes(async |lane| {
+        let address = peer(|mut stream| {
+            stream.write_all(b"one").expect("it is taken");
+            let mut asked = [0; 4];
+            stream.read_exact(&mut asked).expect("a word");
+            stream.write_all(b"two").expect("it is taken");
+        });
         let link = lane.connect(&Address::Ip(address)).await.expect("somebody listens");
         assert!(link.fill().await.expect("bytes"));
         assert!(link.with_input(|input| input == b"one"));
@@ -84,12 +108,72 @@ fn input_waits_until_it_is_consumed() {
 }
 
 #[test]
-fn an_abort_wakes_whoever_waits() {
-    let address = peer(|mut stream| {
-        let _ = stream.read(&mut [0; 1]);
-        let _ = stream.shutdown(Shutdown::Both);
+fn a_peer_that_reads_nothing_holds_the_sender_back() {
+    on_lanes(async |lane| {
+        let (go, gone) = channel::<()>();
+        let (tell, told) = channel();
+        let address = peer(move |mut stream| {
+            let _ = gone.recv();
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received).expect("all of it");
+            let _ = tell.send(received.len());
+        });
+        let link = lane.connect(&Address::Ip(address)).await.expect("somebody listens");
+        let piece = vec![b'x'; Link::SEND_BYTES_MAX];
+        let mut sent = 0;
+        // A moment without progress: the system's buffers are full. What was dropped then is sent nevertheless.
+        while lane.timeout(Duration::from_millis(200), link.send(&piece)).await.is_some() {
+            sent += piece.len();
+            assert!(sent < 1 << 30, "it is held back");
+        }
+        assert!(link.is_sending());
+        let _ = go.send(());
+        poll_fn(|cx| link.poll_sent(cx)).await.expect("it is taken");
+        assert!(!link.is_sending());
+        link.end();
+        while link.fill().await.expect("it is whole") {}
+        assert_eq!(told.recv(), Ok(sent + piece.len()));
     });
-    on_lane(async |lane| {
+}
+
+#[test]
+fn what_was_begun_is_sent_without_being_waited_for() {
+    on_lanes(async |lane| {
+        let address = peer(|mut stream| {
+            let mut asked = [0; 4];
+            stream.read_exact(&mut asked).expect("a word");
+            stream.write_all(&asked).expect("it is taken");
+        });
+        let link = lane.connect(&Address::Ip(address)).await.expect("somebody listens");
+        link.begin_send(|_| {});
+        assert!(!link.is_sending(), "there was nothing");
+        link.begin_send(|out| out.extend_from_slice(b"word"));
+        assert!(link.fill().await.expect("bytes"));
+        assert!(link.with_input(|input| input == b"word"));
+    });
+}
+
+#[test]
+fn a_reset_is_an_error() {
+    on_lanes(async |lane| {
+        let address = peer(|stream| {
+            // Closing with something unread is a reset.
+            stream.peek(&mut [0; 1]).expect("a byte");
+        });
+        let link = lane.connect(&Address::Ip(address)).await.expect("somebody listens");
+        link.send(b"unread").await.expect("it is taken");
+        let error = link.fill().await.expect_err("it is reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn an_abort_wakes_whoever_waits() {
+    on_lanes(async |lane| {
+        let address = peer(|mut stream| {
+            let _ = stream.read(&mut [0; 1]);
+            let _ = stream.shutdown(Shutdown::Both);
+        });
         let link = Rc::new(lane.connect(&Address::Ip(address)).await.expect("somebody listens"));
         let (aborting, later) = (link.clone(), lane.clone());
         lane.spawn(async move {
@@ -102,18 +186,20 @@ fn an_abort_wakes_whoever_waits() {
 
 #[test]
 fn a_refusal_is_the_systems() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
-    let error = on_lane(async |lane| lane.connect(&Address::Ip(address)).await.map(drop));
-    assert_eq!(error.expect_err("nobody listens").kind(), std::io::ErrorKind::ConnectionRefused);
+    on_lanes(async |lane| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let error = lane.connect(&Address::Ip(address)).await.map(drop);
+        assert_eq!(error.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
+    });
 }
 
 #[test]
 fn exact_waits_end_in_their_order_and_never_early() {
-    on_lane(async |lane| {
+    on_lanes(async |lane| {
         let begin = lane.now() + Duration::from_millis(2);
-        let (done, order) = (lane.now(), Rc::new(std::cell::RefCell::new(Vec::new())));
+        let (done, order) = (lane.now(), Rc::new(RefCell::new(Vec::new())));
         for micros in [900, 100, 500, 300, 700] {
             let (lane_too, order) = (lane.clone(), order.clone());
             lane.spawn(async move {

@@ -18,8 +18,10 @@ const CONNECTIONS_OPEN_MAX: usize = 1024;
 /// How long is measured, unless it is said.
 const DURATION: Duration = Duration::from_secs(10);
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Descriptors that are needed beside connections: standard streams, the ring, eventfds, names.
-const DESCRIPTORS_BESIDE: u64 = 64;
+/// Descriptors that are needed beside connections: standard streams, signals, names.
+const DESCRIPTORS_BESIDE: u64 = 56;
+/// Descriptors of a lane: its ring, its bells, its timer.
+const DESCRIPTORS_PER_LANE: u64 = 8;
 /// How long the target may take to accept a first connection.
 const FIRST_CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -104,6 +106,11 @@ pub(crate) struct Args {
 impl Args {
     /// What is asked for; looks names up, and tries whether there is somebody to ask.
     pub(crate) fn plan(&self) -> Result<Plan, Failure> {
+        for (flag, time) in [("--duration", self.duration), ("--timeout", Some(self.timeout))] {
+            if time == Some(Duration::ZERO) {
+                return Err(Failure::Usage(format!("{flag} is more than 0")));
+            }
+        }
         let asking = self.asking()?;
         let message = vec![b'x'; usize::try_from(self.message_size).unwrap_or(usize::MAX).min(1 << 30)];
         if self.websocket && message.len() > websocket::MESSAGE_BYTES_MAX {
@@ -116,7 +123,7 @@ impl Args {
             None if self.rate.is_some() => CONNECTIONS_OPEN_MAX,
             None => CONNECTIONS_CLOSED.max(groups.len() * usize::from(self.lanes)),
         };
-        check_connections(connections, groups.len() * usize::from(self.lanes))?;
+        check_connections(connections, groups.len() * usize::from(self.lanes), self.lanes)?;
         Ok(Plan {
             groups,
             rate: self.rate,
@@ -140,9 +147,12 @@ impl Args {
             Some(method) => method.parse().map_err(|_| {
                 Failure::Usage(format!("`{method}` is not a method; write it as GET or POST"))
             })?,
-            None if body.is_empty() => Method::GET,
+            None if !self.sends_content() => Method::GET,
             None => Method::POST,
         };
+        if method == Method::CONNECT {
+            return Err(Failure::Usage("CONNECT asks for a tunnel, which has no answers".to_owned()));
+        }
         let mut asking = Asking {
             method,
             fields: Vec::new(),
@@ -178,6 +188,10 @@ impl Args {
             }
         }
         Ok(asking)
+    }
+
+    fn sends_content(&self) -> bool {
+        self.body.is_some() || self.body_file.is_some() || self.body_size.is_some()
     }
 
     fn content(&self) -> Result<Vec<u8>, Failure> {
@@ -238,13 +252,13 @@ fn first_that_accepts(url: &Url) -> Result<Address, Failure> {
     Err(Failure::Run(said))
 }
 
-fn check_connections(connections: usize, least: usize) -> Result<(), Failure> {
+fn check_connections(connections: usize, least: usize, lanes: u16) -> Result<(), Failure> {
     if connections < least {
         return Err(Failure::Usage(format!(
             "--connections is to be at least {least}: one for each address on each lane"
         )));
     }
-    let needed = connections as u64 + DESCRIPTORS_BESIDE;
+    let needed = connections as u64 + DESCRIPTORS_BESIDE + DESCRIPTORS_PER_LANE * u64::from(lanes);
     match corelane_engine::raise_descriptor_limit() {
         Ok(limit) if limit < needed => Err(Failure::Run(format!(
             "{connections} connections need {needed} descriptors and the limit is {limit}; raise it (ulimit -Hn {needed}) \

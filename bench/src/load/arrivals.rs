@@ -12,6 +12,9 @@ pub(crate) enum Arrivals {
     Poisson,
 }
 
+/// How long after the end of an open loop requests that were due before, and found no connection free, are still sent.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What the next request is to whoever could send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -107,6 +110,20 @@ impl Schedule {
         self.left = Some(0);
     }
 
+    /// Ends it, and says how many requests should have been sent and were not.
+    pub(crate) fn drop_rest(&mut self) -> u64 {
+        let rest = match (self.left, &self.pace) {
+            (Some(left), _) => left,
+            (None, Pace::Closed) => 0,
+            (None, Pace::Open(open)) => {
+                let rest = self.end.saturating_sub(open.due()).as_secs_f64() / open.interval;
+                rest.ceil() as u64
+            }
+        };
+        self.stop();
+        rest
+    }
+
     /// Takes the next request, if it is due.
     pub(crate) fn take(&mut self, now: Duration) -> Next {
         let next = self.peek(now);
@@ -129,7 +146,8 @@ impl Schedule {
             Pace::Closed => now,
             Pace::Open(open) => open.due(),
         };
-        if self.left == Some(0) || due >= self.end {
+        let is_late = now.saturating_sub(GRACE) >= self.end;
+        if self.left == Some(0) || due >= self.end || is_late {
             Next::Over
         } else if due <= now {
             Next::Due(due)
@@ -189,11 +207,28 @@ mod tests {
         assert_eq!(schedule.take(millis(1000)), Next::Later(millis(1010)));
         // Nobody came for a long time.
         let mut count = 1;
-        while let Next::Due(due) = schedule.take(millis(5000)) {
+        while let Next::Due(due) = schedule.take(millis(2999)) {
             assert_eq!(due.as_micros(), (millis(1000) + count * millis(10)).as_micros());
             count += 1;
         }
-        assert_eq!((count, schedule.take(millis(5000))), (100, Next::Over));
+        assert_eq!((count, schedule.take(millis(2999)), schedule.drop_rest()), (100, Next::Over, 0));
+    }
+
+    #[test]
+    fn what_is_not_sent_soon_after_the_end_is_not_sent() {
+        for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+            let open = || Schedule::open(arrivals, 100.0, millis(0), 0);
+            let mut schedule = open().until(millis(2000), Duration::ZERO, None);
+            (0..50).for_each(|_| assert!(matches!(schedule.take(millis(2999)), Next::Due(_))));
+            assert_eq!(schedule.take(millis(3000)), Next::Over);
+            let rest = schedule.drop_rest();
+            assert!(rest == 150 || arrivals == Arrivals::Poisson && (100..200).contains(&rest), "{rest}");
+            assert_eq!((schedule.drop_rest(), schedule.peek(millis(1))), (0, Next::Over));
+            // Whoever asks for a number of requests gets it.
+            let mut schedule = open().until(Duration::MAX, Duration::ZERO, Some(3));
+            assert!(matches!(schedule.take(Duration::from_secs(9999)), Next::Due(_)));
+            assert_eq!(schedule.drop_rest(), 2);
+        }
     }
 
     #[test]
@@ -204,7 +239,7 @@ mod tests {
             None,
         );
         let (mut last, mut gaps) = (Duration::ZERO, Vec::new());
-        while let Next::Due(due) = schedule.take(Duration::from_secs(1000)) {
+        while let Next::Due(due) = schedule.take(Duration::from_secs(100)) {
             gaps.push((due - last).as_secs_f64());
             last = due;
         }

@@ -35,21 +35,33 @@ struct Flight {
     sent: Duration,
 }
 
+impl Flight {
+    fn moments(&self) -> Moments {
+        Moments { due: self.job.due, sent: self.sent }
+    }
+}
+
 /// Runs one connection after another in a seat, until there is nothing left to send.
 pub(crate) async fn run(worker: Rc<Worker>, seat: Rc<Seat>) {
     let mut pause = PAUSE.0;
     while let Some(job) = worker.next(&seat).await {
         let began = worker.lane.now();
-        match open(&worker, job.target).await {
+        let Some(opened) = worker.unless_cut(&seat, open(&worker, job.target)).await else { break };
+        match opened {
             Ok((link, speech)) => {
+                worker.connected(true);
                 pause = PAUSE.0;
                 Connection::new(&worker, &seat, link, speech).serve(Flight { job, sent: began }).await;
                 seat.leave();
             }
             Err((fault, says)) => {
-                worker.failed(fault, job, || says);
-                worker.lane.sleep(pause).await;
-                pause = (2 * pause).min(PAUSE.1);
+                worker.failed(fault, Moments { due: job.due, sent: began }, || says);
+                worker.connected(false);
+                // An open loop comes no sooner for it, and what is due next is to be tried when it is due.
+                if worker.plan.rate.is_none() {
+                    worker.unless_cut(&seat, worker.lane.sleep(pause)).await;
+                    pause = (2 * pause).min(PAUSE.1);
+                }
             }
         }
     }
@@ -147,7 +159,10 @@ impl<'a> Connection<'a> {
 
     /// Whether something is to be sent, or is being.
     fn wants_to_send(&self) -> bool {
-        self.partly.is_some() || self.link.is_sending() || self.in_flight.len() < self.worker.plan.pipeline
+        self.partly.is_some()
+            || self.speech.has_to_answer()
+            || self.link.is_sending()
+            || self.in_flight.len() < self.worker.plan.pipeline
     }
 
     fn now(&mut self) -> Duration {
@@ -157,6 +172,9 @@ impl<'a> Connection<'a> {
     /// Sends what is due, as many requests at once as may be under way; says whether there was any.
     fn send(&mut self, cx: &mut Context<'_>) -> bool {
         let pipeline = self.worker.plan.pipeline;
+        if self.partly.is_none() {
+            self.partly = self.speech.answer().map(|bytes| (bytes.into(), 0));
+        }
         if self.partly.is_none() {
             if self.in_flight.len() >= pipeline {
                 return false;
@@ -206,8 +224,9 @@ impl<'a> Connection<'a> {
     fn hear(&mut self) -> bool {
         loop {
             let Some(flight) = self.in_flight.front().copied() else {
-                // Something that nobody asked for: the connection is of no more use.
-                return self.link.with_input(<[u8]>::is_empty);
+                let (consumed, goes_on) = self.link.with_input(|input| self.speech.hear_unasked(input));
+                self.link.consume(consumed);
+                return goes_on;
             };
             let worker = self.worker;
             let target: &Target = &worker.group.targets[flight.job.target];
@@ -222,8 +241,8 @@ impl<'a> Connection<'a> {
                         return false;
                     }
                 }
-                Heard::Broken(says) => {
-                    self.lost(Fault::Body, || says.clone());
+                Heard::Broken(fault, says) => {
+                    self.lost(fault, || says.clone());
                     return false;
                 }
             }
@@ -235,15 +254,16 @@ impl<'a> Connection<'a> {
         let Some(flight) = self.in_flight.pop_front() else { return false };
         let now = self.now();
         let bytes = std::mem::take(&mut self.heard_bytes);
+        // Whoever looks for late answers looks now and then.
+        let is_late = now.saturating_sub(flight.sent) > self.worker.plan.timeout;
         match answer {
-            Ok(()) => {
-                let moments = Moments { due: flight.job.due, sent: flight.sent };
-                self.worker.answered(moments, now, bytes);
-            }
-            Err((fault, says)) => self.worker.failed(fault, flight.job, || says),
+            _ if is_late => self.fail_late(&flight),
+            Ok(()) => self.worker.answered(flight.moments(), now, bytes),
+            Err((fault, says)) => self.worker.failed(fault, flight.moments(), || says),
         }
         self.note_oldest();
-        let goes_on = self.speech.may_go_on() && !self.worker.plan.new_connection;
+        let may_go_on = self.speech.may_go_on() && !self.seat.has_timed_out();
+        let goes_on = may_go_on && !self.worker.plan.new_connection;
         if !goes_on {
             self.lost(Fault::Reset, || {
                 "the connection was closed before pipelined requests were answered".to_owned()
@@ -252,9 +272,10 @@ impl<'a> Connection<'a> {
         goes_on
     }
 
-    /// The other side has ended.
+    /// The other side has ended, or we have ended it.
     fn ended(&mut self) {
         if !self.in_flight.is_empty()
+            && !self.worker.is_cut()
             && let Some(answer) = self.speech.hear_end(&self.worker.plan.expected)
         {
             self.answered(answer);
@@ -266,11 +287,15 @@ impl<'a> Connection<'a> {
     fn lost(&mut self, fault: Fault, says: impl Fn() -> String) {
         for flight in std::mem::take(&mut self.in_flight) {
             if self.seat.has_timed_out() {
-                let timeout = self.worker.plan.timeout;
-                self.worker.failed(Fault::Timeout, flight.job, || format!("no answer in {timeout:?}"));
+                self.fail_late(&flight);
             } else {
-                self.worker.failed(fault, flight.job, &says);
+                self.worker.failed(fault, flight.moments(), &says);
             }
         }
+    }
+
+    fn fail_late(&self, flight: &Flight) {
+        let timeout = self.worker.plan.timeout;
+        self.worker.failed(Fault::Timeout, flight.moments(), || format!("no answer in {timeout:?}"));
     }
 }

@@ -26,6 +26,15 @@ pub(crate) struct Measured {
     pub(crate) busy: f64,
 }
 
+/// A lane that fails takes the others with it: nobody waits for a measurement that has no result.
+struct StopAll<'a>(&'a AtomicBool);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A lane at work.
 pub(crate) struct Running {
     thread: JoinHandle<Result<Measured, StartError>>,
@@ -40,9 +49,14 @@ impl Running {
                 let progress = Arc::<Progress>::default();
                 let (plan, stop, shown) = (plan.clone(), stop.clone(), progress.clone());
                 let thread = thread::Builder::new().name(format!("load-{lane}")).spawn(move || {
-                    Client::run(async |client: Client| {
+                    let failing = StopAll(&stop);
+                    let measured = Client::run(async |client: Client| {
                         measure(client.lane(), lane, &plan, &shown, &stop).await
-                    })
+                    });
+                    if measured.is_ok() {
+                        std::mem::forget(failing);
+                    }
+                    measured
                 });
                 let thread =
                     thread.map_err(|error| Failure::Run(format!("cannot start a thread: {error}")))?;
@@ -74,7 +88,7 @@ async fn measure(
 ) -> Measured {
     let begin = lane.now();
     let from = begin + plan.warm_up;
-    let to = plan.duration.map_or(Duration::MAX, |duration| from + duration);
+    let to = plan.window().map_or(Duration::MAX, |window| from.saturating_add(window));
     let new_tally = || Tally::new((from, to), plan.rate.is_none());
     let tally = Rc::new(RefCell::new(new_tally()));
     let shared =

@@ -44,8 +44,13 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Measures, and says what was found.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // A file that cannot be written is said before the time has been spent.
+    for (flag, path) in [("--html", &args.html), ("--hdr", &args.hdr)] {
+        if path.as_deref().is_some_and(is_stdout) {
+            return Err(Failure::Usage(format!("{flag} is to name a file; only --json can be -")));
+        }
+    }
     for path in [&args.json, &args.html, &args.hdr].into_iter().flatten().filter(|path| !is_stdout(path)) {
-        report::write(path, b"")?;
+        report::try_to_write(path)?;
     }
     let plan = Arc::new(args.plan()?);
     let stop = interrupt::flag()?;

@@ -32,6 +32,13 @@ pub(crate) struct Plan {
     pub(crate) message: Arc<[u8]>,
 }
 
+impl Plan {
+    /// How long requests are due, but for the warm-up; `None` if there is no telling.
+    pub(crate) fn window(&self) -> Option<Duration> {
+        self.duration.or_else(|| Some(Duration::from_secs_f64(self.requests? as f64 / self.rate?)))
+    }
+}
+
 /// The URLs behind one address: connections to it are theirs.
 #[derive(Debug)]
 pub(crate) struct Group {

@@ -1,6 +1,7 @@
 //! What is said of a measurement: text, JSON, a page, a file for other tools.
 
 use super::{
+    arrivals::Arrivals,
     lanes::Measured,
     plan::Plan,
     tally::{Faults, Second, Tally},
@@ -15,12 +16,16 @@ use hdrhistogram::{
     serialization::{V2DeflateSerializer, interval_log::IntervalLogWriterBuilder},
 };
 use serde::Serialize;
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{fmt::Write as _, fs::OpenOptions, path::Path, time::Duration};
 
 /// A generator that was busier than this may have been the limit itself.
 const BUSY_MAX: f64 = 0.95;
 /// A rate that is reached to this part is reached.
 const RATE_REACHED: f64 = 0.99;
+/// Requests that were due in such a time before the end may have been sent behind it.
+const END_BLUR_SECONDS: f64 = 0.02;
+/// A part of the course over time that is shorter than this part of the others is not shown.
+const SHOWN_MIN: f64 = 0.2;
 /// Requests that are sent so late on a free connection blur what is measured.
 const LATE_MICROS_MAX: f64 = 1_000.0;
 
@@ -88,6 +93,8 @@ pub(crate) struct Report {
     lateness_us: Option<Latency>,
     /// Requests that waited because every connection was busy.
     waited: u64,
+    /// Requests that were due and have not been sent, nor are among the latencies.
+    unsent: u64,
     cpu_s: Cpu,
     /// The busiest lane's part of its time.
     busy: f64,
@@ -97,6 +104,9 @@ pub(crate) struct Report {
     samples: Vec<String>,
     course: Vec<Second>,
     course_step_s: u64,
+    /// Whether requests were sent, and answered, at the rate at which they were to be.
+    #[serde(skip)]
+    reached: bool,
     #[serde(skip)]
     histograms: (Histogram<u64>, Histogram<u64>),
 }
@@ -122,6 +132,7 @@ impl Report {
         let seconds = elapsed.as_secs_f64().max(1e-9);
         let requests = tally.corrected.len();
         let (course, course_step_s) = tally.course();
+        let reached = interrupted || reached(plan, &tally);
         let mut report = Self {
             urls: plan.groups.iter().flat_map(|group| &group.urls).map(ToString::to_string).collect(),
             requests,
@@ -138,6 +149,7 @@ impl Report {
             uncorrected_latency_us: Latency::of(&tally.uncorrected),
             lateness_us: plan.rate.map(|_| Latency::of(&tally.lateness)),
             waited: tally.waited,
+            unsent: tally.unsent,
             cpu_s: Cpu { user: cpu.0.as_secs_f64(), system: cpu.1.as_secs_f64() },
             busy: measured.iter().map(|lane| lane.busy).fold(0.0, f64::max),
             interrupted,
@@ -145,16 +157,11 @@ impl Report {
             samples: tally.samples,
             course,
             course_step_s,
+            reached,
             histograms: (tally.corrected, tally.uncorrected),
         };
         report.warnings = report.find_warnings();
         report
-    }
-
-    /// Whether an open loop was offered as it was to be.
-    fn reached(&self) -> bool {
-        let answered = self.rate + self.errors.sum() as f64 / self.duration_s.max(1e-9);
-        self.interrupted || self.intended_rate.is_none_or(|intended| answered >= intended * RATE_REACHED)
     }
 
     fn find_warnings(&self) -> Vec<String> {
@@ -183,6 +190,17 @@ impl Report {
                 self.waited, self.connections
             ));
         }
+        match (self.unsent, self.intended_rate) {
+            (0, _) => {}
+            (unsent, Some(_)) if self.errors.connect == 0 => warnings.push(format!(
+                "{unsent} requests were due and had not been sent a second after the end, because all of {} connections \
+                 were busy; they are not in the latencies, which would be longer with them",
+                self.connections
+            )),
+            (unsent, _) => warnings.push(format!(
+                "it ended early, with {unsent} requests unsent: no connection could be made any more"
+            )),
+        }
         warnings
     }
 
@@ -198,11 +216,13 @@ impl Report {
             return Err(Failure::Run(format!("{sum} of {} requests failed{first}", sum + self.requests)));
         }
         match self.intended_rate {
-            Some(intended) if !self.reached() => Err(Failure::Short(format!(
+            Some(intended) if !self.reached => Err(Failure::Short(format!(
                 "{:.1} of {intended} requests/s were answered: {}",
                 self.rate,
                 if self.busy > BUSY_MAX {
                     "the generator was the bottleneck; give it more --lanes or another core"
+                } else if self.waited > 0 {
+                    "the target did not keep up, or --connections is too low"
                 } else {
                     "the target did not keep up"
                 }
@@ -335,9 +355,14 @@ impl Report {
 
     fn course_charts(&self) -> Vec<Chart> {
         let each = self.course_step_s as f64;
+        // The last part is as long as the run was; a few late answers make no part of their own.
+        let covers = |second: &Second| (self.duration_s - second.at_s).clamp(each * SHOWN_MIN, each);
+        let is_shown = |second: &&Second| {
+            second.at_s == 0.0 || second.errors > 0 || self.duration_s - second.at_s >= each * SHOWN_MIN
+        };
         let line = |name: &str, value: &dyn Fn(&Second) -> f64| Series {
             name: name.to_owned(),
-            points: self.course.iter().map(|second| (second.at_s, value(second))).collect(),
+            points: self.course.iter().filter(is_shown).map(|second| (second.at_s, value(second))).collect(),
         };
         let chart = |title: &str, label: &str, scale, series| Chart {
             title: title.to_owned(),
@@ -351,8 +376,8 @@ impl Report {
                 "per second",
                 Scale::Linear,
                 vec![
-                    line("answers", &|second| second.requests as f64 / each),
-                    line("errors", &|second| second.errors as f64 / each),
+                    line("answers", &|second| second.requests as f64 / covers(second)),
+                    line("errors", &|second| second.errors as f64 / covers(second)),
                 ],
             ),
             chart(
@@ -382,16 +407,35 @@ impl Report {
     }
 }
 
-/// Answers per second. Of an open loop, what came in the time in which requests were due says whether the target kept up:
-/// the last answers come later, however slow or fast it is, and answers to the warm-up's last requests make up for them.
+/// Answers per second: what came in the time in which requests were due. The last answers come later, however slow or fast
+/// the target is, and answers to the warm-up's last requests make up for them.
 fn achieved(plan: &Plan, tally: &Tally, seconds: f64, interrupted: bool) -> f64 {
     let whole = tally.corrected.len() as f64 / seconds;
     match plan.duration {
-        Some(duration) if plan.rate.is_some() && !interrupted => {
-            whole.max(tally.in_time as f64 / duration.as_secs_f64())
-        }
+        Some(duration) if !interrupted => whole.max(tally.in_time as f64 / duration.as_secs_f64()),
         _ => whole,
     }
+}
+
+/// Whether an open loop was as it was to be: what was due was sent in time, and answered at the rate at which it was sent.
+fn reached(plan: &Plan, tally: &Tally) -> bool {
+    let Some(rate) = plan.rate else { return true };
+    let window = plan.window().map_or(0.0, |window| window.as_secs_f64());
+    // A request may stand on either side of each end, a moment's delay at the end is none of the rate, and random arrivals
+    // are not exactly as many as they are on average.
+    let chance = if plan.arrivals == Arrivals::Poisson { 3.0 * (rate * window).sqrt() } else { 0.0 };
+    let slack = (plan.lanes * plan.groups.len()) as f64 + rate * END_BLUR_SECONDS + chance;
+    let reaches = |count: u64, seconds: f64| count as f64 + slack >= RATE_REACHED * rate * seconds;
+    // Answers come as much later as they take.
+    let takes = tally.uncorrected.value_at_quantile(0.5) as f64 / 1e9;
+    let answered = tally.in_time + tally.faults_in_time;
+    tally.unsent == 0 && reaches(tally.sent_in_time, window) && reaches(answered, window - takes)
+}
+
+/// Makes sure that a file can be written, and leaves what it has: there may be no report to replace it.
+pub(crate) fn try_to_write(path: &Path) -> Result<(), Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| Failure::Run(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Writes a file.

@@ -27,7 +27,7 @@ pub(crate) enum Heard {
     /// An answer has come to its end.
     Answer(Result<(), (Fault, String)>),
     /// Something that no answer follows.
-    Broken(String),
+    Broken(Fault, String),
 }
 
 /// One connection's part in what is said.
@@ -38,12 +38,34 @@ pub(crate) enum Speech {
 }
 
 impl Speech {
-    /// Makes something of what has come: what it was, how much of it is done with, and what is to be answered at once.
+    /// Makes something of what has come: what it was, and how much of it is done with.
     pub(crate) fn hear(&mut self, target: &Target, expected: &Expected, input: &[u8]) -> (usize, Heard) {
         match self {
             Self::Http(http) => http.hear(target, expected, input),
             Self::WebSocket(messages) => messages.hear(input),
         }
+    }
+
+    /// Makes something of what has come while no answer is awaited: how much of it is done with, and whether the
+    /// connection is still of use.
+    pub(crate) fn hear_unasked(&mut self, input: &[u8]) -> (usize, bool) {
+        match self {
+            Self::Http(_) => (0, input.is_empty()),
+            Self::WebSocket(messages) => messages.hear_unasked(input),
+        }
+    }
+
+    /// Whether something is to be answered, beside requests.
+    pub(crate) fn has_to_answer(&self) -> bool {
+        matches!(self, Self::WebSocket(messages) if messages.ping.is_some())
+    }
+
+    /// What is to be answered, as bytes.
+    pub(crate) fn answer(&mut self) -> Option<Vec<u8>> {
+        let Self::WebSocket(messages) = self else { return None };
+        let mut bytes = Vec::new();
+        websocket::write_masked(Opcode::Pong, &messages.ping.take()?, &mut bytes);
+        Some(bytes)
     }
 
     /// The other side has ended: whether that completes the answer that is under way.
@@ -87,7 +109,8 @@ impl Http {
             let received = match codec.receive(&self.limits, rest, &mut self.head) {
                 Ok(received) => received,
                 Err(error) => {
-                    return (consumed, Heard::Broken(format!("a response with a {}", error.kind.as_str())));
+                    let says = format!("a response with a {}", error.kind.as_str());
+                    return (consumed, Heard::Broken(Fault::Body, says));
                 }
             };
             consumed += received.consumed;
@@ -131,36 +154,67 @@ pub(crate) struct Messages {
     content: Rc<[u8]>,
     /// How much of the message under way has come back.
     at: usize,
+    /// The last ping that has not been answered (RFC 6455 §5.5.3: those before it need no answer).
+    ping: Option<Vec<u8>>,
 }
 
 impl Messages {
+    fn hear_unasked(&mut self, input: &[u8]) -> (usize, bool) {
+        let mut consumed = 0;
+        loop {
+            let rest = input.get(consumed..).unwrap_or_default();
+            match websocket::read(rest) {
+                Ok(Some(frame)) if matches!(frame.opcode, Opcode::Ping | Opcode::Pong) => {
+                    consumed += frame.content.end;
+                    self.note(&frame, rest);
+                }
+                // A part of a control frame, perhaps; a message that nobody sent is nobody's echo.
+                Ok(None) => return (consumed, rest.first().is_none_or(|first| first & 0x08 != 0)),
+                Ok(Some(_)) | Err(_) => return (consumed, false),
+            }
+        }
+    }
+
+    fn note(&mut self, frame: &websocket::Frame, input: &[u8]) {
+        if frame.opcode == Opcode::Ping {
+            self.ping = input.get(frame.content.clone()).map(<[u8]>::to_vec);
+        }
+    }
+
     fn hear(&mut self, input: &[u8]) -> (usize, Heard) {
         let mut consumed = 0;
+        let broken = |fault, says: &str| Heard::Broken(fault, says.to_owned());
         loop {
             let rest = input.get(consumed..).unwrap_or_default();
             let frame = match websocket::read(rest) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return (consumed, Heard::Part),
                 Err(error) => {
-                    return (consumed, Heard::Broken(format!("a WebSocket frame that is wrong ({error:?})")));
+                    let says = format!("a WebSocket frame that is wrong ({error:?})");
+                    return (consumed, Heard::Broken(Fault::Body, says));
                 }
             };
             consumed += frame.content.end;
             if frame.opcode == Opcode::Close {
-                return (consumed, Heard::Broken("a close frame".to_owned()));
+                return (consumed, broken(Fault::Reset, "a close frame instead of the echo"));
             }
             if frame.mask.is_some() {
-                return (consumed, Heard::Broken("a masked frame from a server (RFC 6455 §5.1)".to_owned()));
+                return (consumed, broken(Fault::Body, "a masked frame from a server (RFC 6455 §5.1)"));
             }
             if frame.opcode.is_control() {
+                self.note(&frame, rest);
                 continue;
             }
             let end = self.at + frame.content.len();
             let same = self.content.get(self.at..end) == rest.get(frame.content);
             if !same || frame.last && end != self.content.len() {
+                let says = "a message that is not the one that was sent";
+                if !frame.last {
+                    // The rest of it would be taken for the next one's echo.
+                    return (consumed, broken(Fault::Body, says));
+                }
                 self.at = 0;
-                let says = "a message that is not the one that was sent".to_owned();
-                return (consumed, Heard::Answer(Err((Fault::Body, says))));
+                return (consumed, Heard::Answer(Err((Fault::Body, says.to_owned()))));
             }
             self.at = end;
             if frame.last {
@@ -204,7 +258,7 @@ pub(crate) async fn shake_hands(
         let says = "the handshake's Sec-WebSocket-Accept is wrong (RFC 6455 §4.1)".to_owned();
         return Err((Fault::Body, says));
     }
-    Ok(Speech::WebSocket(Messages { content: content.clone(), at: 0 }))
+    Ok(Speech::WebSocket(Messages { content: content.clone(), at: 0, ping: None }))
 }
 
 #[cfg(test)]
@@ -246,7 +300,46 @@ mod tests {
         let (_, heard) = http().hear(&target, &any, b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
         assert!(matches!(heard, Heard::Answer(Err((Fault::Status, _)))), "{heard:?}");
         let (_, heard) = http().hear(&target, &any, b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n");
-        assert!(matches!(heard, Heard::Broken(_)), "{heard:?}");
+        assert!(matches!(heard, Heard::Broken(Fault::Body, _)), "{heard:?}");
+    }
+
+    #[test]
+    fn answers_are_the_same_however_they_are_cut() {
+        let target = target();
+        let hello = Expected { size: Some(5), ..Expected::default() };
+        for answer in [
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..],
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        ] {
+            for cut in 1..answer.len() {
+                let mut speech = http();
+                let (front, heard) = speech.hear(&target, &hello, &answer[..cut]);
+                assert_eq!(heard, Heard::Part, "{cut}");
+                let (back, heard) = speech.hear(&target, &hello, &answer[front..]);
+                assert_eq!((front + back, heard), (answer.len(), Heard::Answer(Ok(()))), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn pings_are_answered_also_while_nothing_is_awaited() {
+        let content: Rc<[u8]> = b"hello".as_slice().into();
+        let mut speech = Speech::WebSocket(Messages { content, at: 0, ping: None });
+        let mut pings = Vec::new();
+        websocket::write(Opcode::Ping, b"one", &mut pings);
+        websocket::write(Opcode::Ping, b"two", &mut pings);
+        assert_eq!(speech.hear_unasked(&pings[..7]), (5, true));
+        assert_eq!(speech.hear_unasked(&pings[5..]), (5, true));
+        let pong = speech.answer().expect("a pong");
+        let frame = websocket::read(&pong).expect("a frame").expect("all of it");
+        let mut said = pong[frame.content].to_vec();
+        websocket::mask(&mut said, frame.mask.expect("clients mask"));
+        assert_eq!((frame.opcode, said.as_slice()), (Opcode::Pong, b"two".as_slice()));
+        assert_eq!((speech.has_to_answer(), speech.answer()), (false, None));
+        // A message, or the beginning of one, that nobody has sent.
+        assert!(!speech.hear_unasked(&[0x82, 0]).1 && !speech.hear_unasked(&[0x82]).1);
+        assert!(!http().hear_unasked(b"HTTP").1 && http().hear_unasked(b"").1);
     }
 
     #[test]
@@ -266,7 +359,7 @@ mod tests {
     #[test]
     fn echoes_are_compared() {
         let content: Rc<[u8]> = b"hello".as_slice().into();
-        let messages = || Messages { content: content.clone(), at: 0 };
+        let messages = || Messages { content: content.clone(), at: 0, ping: None };
         let mut bytes = Vec::new();
         websocket::write(Opcode::Ping, b"x", &mut bytes);
         websocket::write(Opcode::Binary, b"hello", &mut bytes);
@@ -282,6 +375,6 @@ mod tests {
         }
         let mut bytes = Vec::new();
         websocket::write(Opcode::Close, b"", &mut bytes);
-        assert!(matches!(messages().hear(&bytes), (_, Heard::Broken(_))));
+        assert!(matches!(messages().hear(&bytes), (_, Heard::Broken(Fault::Reset, _))));
     }
 }

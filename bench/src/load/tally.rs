@@ -121,6 +121,12 @@ pub(crate) struct Tally {
     to: Duration,
     /// Answers between the two, whenever they were due: what was achieved in that time.
     pub(crate) in_time: u64,
+    /// Failures between the two.
+    pub(crate) faults_in_time: u64,
+    /// What was due between the two and was sent between the two.
+    pub(crate) sent_in_time: u64,
+    /// What was due and has not been sent at all.
+    pub(crate) unsent: u64,
     /// From when the request was due.
     pub(crate) corrected: Histogram<u64>,
     /// From when it was sent.
@@ -156,6 +162,9 @@ impl Tally {
             from,
             to,
             in_time: 0,
+            faults_in_time: 0,
+            sent_in_time: 0,
+            unsent: 0,
             closed,
             corrected: histogram(),
             uncorrected: histogram(),
@@ -177,6 +186,7 @@ impl Tally {
         if moments.due < self.from {
             return;
         }
+        self.sent_in_time += u64::from(moments.sent < self.to);
         let latency = nanos(now.saturating_sub(moments.due));
         self.corrected.saturating_record(latency);
         if !self.closed {
@@ -197,14 +207,16 @@ impl Tally {
     pub(crate) fn failed(
         &mut self,
         fault: Fault,
-        due: Duration,
+        moments: Moments,
         now: Duration,
         progress: &Progress,
         says: impl FnOnce() -> String,
     ) {
-        if due < self.from {
+        self.faults_in_time += u64::from(now >= self.from && now < self.to);
+        if moments.due < self.from {
             return;
         }
+        self.sent_in_time += u64::from(moments.sent < self.to);
         let count = self.faults.of(fault);
         *count += 1;
         if *count == 1 {
@@ -253,6 +265,9 @@ impl Tally {
         }
         self.faults.add(&other.faults);
         self.in_time += other.in_time;
+        self.faults_in_time += other.faults_in_time;
+        self.sent_in_time += other.sent_in_time;
+        self.unsent += other.unsent;
         self.bytes += other.bytes;
         self.waited += other.waited;
         self.last = self.last.max(self.from + other.elapsed());
@@ -310,8 +325,9 @@ mod tests {
     fn warm_up_counts_for_nothing() {
         let (mut tally, progress) = (tally(1000), Progress::default());
         tally.answered(sent(999, 999), millis(2000), 10, &progress);
-        tally
-            .failed(Fault::Reset, millis(999), millis(2000), &progress, || unreachable!("it does not count"));
+        tally.failed(Fault::Reset, sent(999, 999), millis(2000), &progress, || {
+            unreachable!("it does not count")
+        });
         tally.late(millis(999), millis(2000));
         tally.waited(millis(999));
         assert_eq!((tally.corrected.len(), tally.faults.sum(), tally.bytes, tally.waited), (0, 0, 0, 0));
@@ -333,7 +349,11 @@ mod tests {
         for (due, now) in [(900, 950), (900, 1100), (1500, 1600), (1900, 2000)] {
             tally.answered(sent(due, due), millis(now), 0, &progress);
         }
-        assert_eq!((tally.in_time, tally.corrected.len()), (2, 2));
+        assert_eq!((tally.in_time, tally.corrected.len(), tally.sent_in_time), (2, 2, 2));
+        // It had to wait for a connection.
+        tally.answered(sent(1990, 2010), millis(2020), 0, &progress);
+        tally.failed(Fault::Status, sent(1600, 1600), millis(1700), &progress, String::new);
+        assert_eq!((tally.sent_in_time, tally.faults_in_time), (3, 1));
     }
 
     #[test]
@@ -341,10 +361,10 @@ mod tests {
         let progress = Progress::default();
         let (mut one, mut two) = (tally(0), tally(0));
         one.answered(sent(0, 0), millis(10), 5, &progress);
-        one.failed(Fault::Status, millis(0), millis(10), &progress, || "500".to_owned());
+        one.failed(Fault::Status, sent(0, 0), millis(10), &progress, || "500".to_owned());
         two.answered(sent(1000, 1000), millis(1030), 5, &progress);
         two.answered(sent(0, 0), millis(20), 5, &progress);
-        two.failed(Fault::Status, millis(0), millis(1500), &progress, || "500".to_owned());
+        two.failed(Fault::Status, sent(0, 0), millis(1500), &progress, || "500".to_owned());
         one.add(&two);
         assert_eq!((one.corrected.len(), one.faults.status, one.bytes), (3, 2, 15));
         assert_eq!(one.samples, ["500"]);

@@ -53,9 +53,13 @@ impl Url {
         if authority.host().is_empty() {
             return Err(format!("`{url}` names no host"));
         }
+        let port = authority.as_str()[authority.host().len()..].trim_start_matches(':');
+        let port = if port.is_empty() { "80" } else { port };
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0);
+        let port = port.ok_or_else(|| format!("`{url}` is not a URL: ports are from 1 to 65535"))?;
         Ok(Self {
             weight,
-            host: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)),
+            host: format!("{}:{port}", authority.host()),
             authority: authority.as_str().to_owned(),
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         })
@@ -146,7 +150,8 @@ fn request(url: &Url, asking: &Asking) -> Result<(Arc<[u8]>, h1::Client), String
         };
         set.map_err(|error| format!("the header `{name}: {value}`: {error}"))?;
     }
-    if !asking.body.is_empty() {
+    // RFC 9110 §8.6: where content would be expected, its absence is said.
+    if !asking.body.is_empty() || matches!(asking.method, Method::POST | Method::PUT | Method::PATCH) {
         head.content = Length::Known(asking.body.len() as u64);
     }
     head.upgrade = asking.websocket.then_some(Upgrade::WebSocket);
@@ -177,6 +182,7 @@ mod tests {
         let url = Url::parse("http://[::1]:81/x=http://y").expect("a URL");
         assert_eq!((url.host.as_str(), url.path.as_str()), ("[::1]:81", "/x=http://y"));
         assert_eq!(Url::parse("localhost:8080").expect("a URL").host, "localhost:8080");
+        assert_eq!(Url::parse("http://[::1]:/").expect("a URL").host, "[::1]:80");
     }
 
     #[test]
@@ -190,6 +196,9 @@ mod tests {
             ("0=http://example.com/", "weight"),
             ("x=http://example.com/", "weight"),
             ("http://exa mple.com/", "not a URL"),
+            ("http://example.com:0/", "not a URL"),
+            ("http://example.com:99999/", "not a URL"),
+            ("http://[::1]:65536/", "not a URL"),
         ] {
             let error = Url::parse(wrong).expect_err(wrong);
             assert!(error.contains(said), "{wrong}: {error}");

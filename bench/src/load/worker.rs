@@ -11,6 +11,7 @@ use corelane_engine::{Lane, Link};
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -25,6 +26,9 @@ const SWEEP: Duration = Duration::from_millis(20);
 /// The longest wait for the next request before the same is looked for.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// After so many times the timeout without a sign of the target nobody waits for it any more.
+const GIVE_UP: u32 = 3;
+
 /// Sends requests to one address from one lane.
 pub(crate) struct Worker {
     pub(crate) lane: Lane,
@@ -38,13 +42,18 @@ pub(crate) struct Worker {
     connections_max: usize,
     schedule: RefCell<Schedule>,
     weights: RefCell<Weights>,
-    /// Seats that could send more; the one that has become so last is taken first.
+    /// Seats that could send more, each once; the one that has become so last is taken first. Some have found something
+    /// to do since.
     idle: RefCell<Vec<Rc<Seat>>>,
+    /// How many of them have not.
+    parked: Cell<usize>,
     seats: RefCell<Vec<Rc<Seat>>>,
     /// Seats whose tasks run.
     live: Cell<usize>,
     /// The user has had enough: what is under way counts for nothing.
     cut: Cell<bool>,
+    /// When there last was a sign of the target.
+    heard_of: Cell<Duration>,
     /// Whoever waits for a seat to be idle, and for the end.
     waiting: RefCell<Vec<Waker>>,
     tally: Rc<RefCell<Tally>>,
@@ -79,8 +88,10 @@ impl Worker {
             weights: RefCell::new(Weights::new(group.targets.iter().map(|target| target.weight), seed)),
             idle: RefCell::default(),
             seats: RefCell::default(),
+            parked: Cell::new(0),
             live: Cell::new(0),
             cut: Cell::new(false),
+            heard_of: Cell::new(shared.lane.now()),
             waiting: RefCell::default(),
             tally: shared.tally.clone(),
             progress: shared.progress.clone(),
@@ -110,6 +121,7 @@ impl Worker {
             Poll::Pending
         })
         .await;
+        self.tally.borrow_mut().unsent += self.schedule.borrow_mut().drop_rest();
     }
 
     /// Gives each request of an open loop to somebody who is free, at the moment at which it is due.
@@ -125,9 +137,12 @@ impl Worker {
                 Next::Due(_) => self.somebody_is_idle().await,
             }
         }
-        // Whoever has nothing to do ends.
-        self.schedule.borrow_mut().stop();
-        for seat in self.idle.take() {
+        self.send_home();
+    }
+
+    /// Whoever has nothing to do ends, now that there is nothing to wait for.
+    fn send_home(&self) {
+        while let Some(seat) = self.pop_idle() {
             seat.unpark(None);
         }
     }
@@ -149,16 +164,25 @@ impl Worker {
         true
     }
 
-    /// A seat that is idle. Some have found something to do since they were parked.
+    /// A seat that is idle, and is so no longer.
     fn pop_idle(&self) -> Option<Rc<Seat>> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).find(|seat| seat.parked.get())
+        let listed = std::iter::from_fn(|| idle.pop());
+        let seat = listed.inspect(|seat| seat.listed.set(false)).find(|seat| seat.parked.get())?;
+        self.leave_parked(&seat);
+        Some(seat)
+    }
+
+    fn leave_parked(&self, seat: &Seat) {
+        if seat.parked.replace(false) {
+            self.parked.set(self.parked.get() - 1);
+        }
     }
 
     async fn somebody_is_idle(&self) {
         let mut waited = false;
         let idle = poll_fn(|cx| {
-            if !self.idle.borrow().is_empty() || self.live.get() < self.connections_max || waited {
+            if self.parked.get() > 0 || self.live.get() < self.connections_max || waited {
                 return Poll::Ready(());
             }
             waited = true;
@@ -171,9 +195,8 @@ impl Worker {
     fn open_seat(self: &Rc<Self>, job: Option<Job>) {
         let seat = Rc::<Seat>::default();
         seat.given.set(job);
-        let mut seats = self.seats.borrow_mut();
-        seats.retain(|seat| Rc::strong_count(seat) > 1);
-        seats.push(seat.clone());
+        // No seat ends before there is nothing left to send: there are never more than may be.
+        self.seats.borrow_mut().push(seat.clone());
         self.live.set(self.live.get() + 1);
         self.lane.spawn(connection::run(self.clone(), seat));
     }
@@ -199,9 +222,7 @@ impl Worker {
         let now = self.lane.now();
         if stop && !self.cut.replace(true) {
             self.schedule.borrow_mut().stop();
-            for seat in self.idle.take() {
-                seat.unpark(None);
-            }
+            self.send_home();
         }
         for seat in self.seats.borrow().iter() {
             seat.sweep(now, self.plan.timeout, self.cut.get());
@@ -237,10 +258,10 @@ impl Worker {
             return Some(job);
         }
         let Next::Due(due) = self.schedule.borrow_mut().take(now) else { return None };
+        self.leave_parked(seat);
         if self.plan.rate.is_some() {
-            seat.parked.set(false);
             let mut tally = self.tally.borrow_mut();
-            let all_busy = self.live.get() >= self.connections_max && self.idle.borrow().is_empty();
+            let all_busy = self.live.get() >= self.connections_max && self.parked.get() == 0;
             if all_busy { tally.waited(due) } else { tally.late(due, now) }
         }
         Some(Job { due, target: self.weights.borrow_mut().choose() })
@@ -255,18 +276,53 @@ impl Worker {
     pub(crate) fn park(&self, seat: &Rc<Seat>, waker: &Waker) {
         seat.waker.set(Some(waker.clone()));
         if !seat.parked.replace(true) {
-            self.idle.borrow_mut().push(seat.clone());
+            self.parked.set(self.parked.get() + 1);
+            if !seat.listed.replace(true) {
+                self.idle.borrow_mut().push(seat.clone());
+            }
             self.wake_waiting();
         }
     }
 
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Waits for something that ends when the user has had enough.
+    pub(crate) async fn unless_cut<T>(&self, seat: &Seat, task: impl Future<Output = T>) -> Option<T> {
+        let mut task = pin!(task);
+        poll_fn(|cx| {
+            seat.is_polled_by(cx.waker());
+            match self.cut.get() {
+                true => Poll::Ready(None),
+                false => task.as_mut().poll(cx).map(Some),
+            }
+        })
+        .await
+    }
+
     pub(crate) fn answered(&self, moments: Moments, now: Duration, bytes: u64) {
+        self.heard_of.set(now);
         self.tally.borrow_mut().answered(moments, now, bytes, &self.progress);
     }
 
-    pub(crate) fn failed(&self, fault: Fault, job: Job, says: impl FnOnce() -> String) {
+    pub(crate) fn failed(&self, fault: Fault, moments: Moments, says: impl FnOnce() -> String) {
         if !self.cut.get() {
-            self.tally.borrow_mut().failed(fault, job.due, self.lane.now(), &self.progress, says);
+            self.tally.borrow_mut().failed(fault, moments, self.lane.now(), &self.progress, says);
+        }
+    }
+
+    /// A connection could be made, or not. A run that ends with its requests, and not with its time, would end very late
+    /// where nobody accepts connections any more.
+    pub(crate) fn connected(&self, is_open: bool) {
+        let now = self.lane.now();
+        if is_open {
+            self.heard_of.set(now);
+        } else if self.plan.duration.is_none()
+            && now.saturating_sub(self.heard_of.get()) > GIVE_UP * self.plan.timeout
+        {
+            self.tally.borrow_mut().unsent += self.schedule.borrow_mut().drop_rest();
+            self.send_home();
         }
     }
 }
@@ -279,8 +335,13 @@ pub(crate) struct Seat {
     since: Cell<Option<Duration>>,
     timed_out: Cell<bool>,
     given: Cell<Option<Job>>,
+    /// It could send more.
     parked: Cell<bool>,
+    /// It stands among those that could.
+    listed: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    /// Of the task that opens its connections.
+    task: RefCell<Option<Waker>>,
 }
 
 impl Seat {
@@ -304,6 +365,14 @@ impl Seat {
         self.timed_out.get()
     }
 
+    /// Says whom to wake when all is over.
+    fn is_polled_by(&self, waker: &Waker) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
     fn has_been_given(&self) -> bool {
         let given = self.given.take();
         self.given.set(given);
@@ -311,7 +380,6 @@ impl Seat {
     }
 
     fn unpark(&self, job: Option<Job>) {
-        self.parked.set(false);
         self.given.set(job);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -320,6 +388,10 @@ impl Seat {
 
     fn sweep(&self, now: Duration, timeout: Duration, cut: bool) {
         let late = self.since.get().is_some_and(|since| now.saturating_sub(since) > timeout);
+        if cut && let Some(task) = &*self.task.borrow() {
+            // What it waits for may not end otherwise.
+            task.wake_by_ref();
+        }
         if (late || cut)
             && let Some(link) = &*self.link.borrow()
         {

@@ -239,9 +239,9 @@ async fn echo(mut tunnel: Tunnel) -> Result<()> {
             .map_err(|error| Error::internal(format!("a WebSocket frame that is wrong ({error:?})")))?
         {
             let content = &mut received[at + frame.content.start..at + frame.content.end];
-            if let Some(key) = frame.mask {
-                websocket::mask(content, key);
-            }
+            // RFC 6455 §5.1
+            let key = frame.mask.ok_or_else(|| Error::internal("a client's frame without a mask"))?;
+            websocket::mask(content, key);
             match frame.opcode {
                 Opcode::Ping => websocket::write(Opcode::Pong, content, &mut out),
                 Opcode::Pong => {}

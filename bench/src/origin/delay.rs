@@ -48,10 +48,11 @@ impl FromStr for Delay {
                 let sigma = sigma.map_or(Ok(SIGMA), str::parse::<f64>).map_err(|_| wrong("not a number"))?;
                 LogNormal::new(first.ln(), sigma)
                     .ok()
-                    .filter(|_| (0.0..=5.0).contains(&sigma))
+                    .filter(|_| first > 0.0 && (0.0..=5.0).contains(&sigma))
                     .map(Self::LongTail)
             }
-            ("exponential", None) => Exp::new(1.0 / first).ok().map(Self::Exponential),
+            ("exponential", None) if first > 0.0 => Exp::new(1.0 / first).ok().map(Self::Exponential),
+            ("exponential", None) => None,
             _ => return Err(wrong("not a distribution of delays")),
         };
         distribution.ok_or_else(|| wrong("not such a distribution"))

@@ -25,7 +25,7 @@ pub(crate) struct Series {
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 320.0;
 /// Room around the plot: left, top, right, bottom.
-const ROOM: (f64, f64, f64, f64) = (64.0, 12.0, 16.0, 44.0);
+const ROOM: (f64, f64, f64, f64) = (64.0, 12.0, 36.0, 44.0);
 /// Points that say their values when pointed at, on all lines together.
 const DOTS_MAX: usize = 240;
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_line_goes_through_its_points() {
         let svg = chart(vec![(0.0, 0.0), (10.0, 10.0)]).to_svg();
-        assert!(svg.contains("M64.0 276.0L884.0 12.0"), "{svg}");
+        assert!(svg.contains("M64.0 276.0L864.0 12.0"), "{svg}");
         assert!(svg.contains("a&lt;b: 10 at 10"), "{svg}");
     }
 

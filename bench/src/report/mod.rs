@@ -18,7 +18,7 @@ const STYLE: &str = "\
 --c0:#6ea0ff;--c1:#ff8a57;--c2:#3ecf9a;--c3:#c08bff;--c4:#e5b454;--c5:#4cc3da;--c6:#ff7ab8;--c7:#a3d65c}}\
 body{margin:2rem auto;max-width:62rem;padding:0 1rem;color:var(--ink);background:var(--ground);\
 font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}\
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}\
+.scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}\
 th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
 th:first-child,td:first-child{text-align:left}pre{background:var(--box);padding:.8rem;overflow-x:auto;font-size:.85rem}\
 summary{cursor:pointer}figure{margin:1.2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}\
