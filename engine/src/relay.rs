@@ -48,6 +48,7 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
         client_gone: false,
         outflow: Outflow::default(),
         gap: Gap::default(),
+        outgoing: None,
         pipe: None,
     };
     // An interim response may still be on its way.
@@ -66,6 +67,8 @@ struct Relay<'a> {
     client_gone: bool,
     outflow: Outflow,
     gap: Gap,
+    /// What is to be sent next.
+    outgoing: Option<Buffer>,
     /// Content on its way from the origin to the client.
     pipe: Option<Pipe>,
 }
@@ -91,15 +94,19 @@ impl Relay<'_> {
         }
         if connection.has_switched() {
             self.ended = true;
-            connection.io.begin_send(buffer);
+            self.outgoing = Some(buffer);
             return Ok(());
         }
         if !connection.sends_content() && !self.source.has_ended() {
             self.source = Source::Empty;
         }
         let joined = self.join(&mut buffer);
-        // Even if that failed the head may go: its length or its coding tells the client that something is missing.
-        connection.io.begin_send(buffer);
+        if joined.is_err() {
+            // The head may go: its length or its coding tells the client that something is missing.
+            connection.io.begin_send(buffer);
+        } else {
+            self.outgoing = Some(buffer);
+        }
         joined
     }
 
@@ -154,6 +161,8 @@ impl Relay<'_> {
             } else {
                 self.source.poll_beside(cx)?;
             }
+            // Not before the origin's connection has been given back: the client's next request may be quicker than we are.
+            self.send()?;
             match connection.io.poll_sent(cx) {
                 Poll::Ready(Ok(())) => self.outflow.done(),
                 Poll::Ready(Err(error)) => {
@@ -161,7 +170,7 @@ impl Relay<'_> {
                 }
                 Poll::Pending => return self.waits_for_client(cx),
             }
-            if self.ended {
+            if self.ended && self.pipe.is_none() {
                 // The response is out. The rest of the upload goes on as long as the origin takes it (RFC 9112 §9.5).
                 return if self.client_gone || self.poll_origin(cx).is_some() {
                     Poll::Ready(Ok(()))
@@ -171,6 +180,9 @@ impl Relay<'_> {
             }
             if self.exchange.lane().has_spent(cx) {
                 return Poll::Pending;
+            }
+            if self.pipe.is_some() {
+                continue;
             }
             match self.poll_unseen(cx) {
                 Poll::Ready(Ok(true)) => continue,
@@ -182,7 +194,7 @@ impl Relay<'_> {
                 Poll::Ready(Ok(Pull::Piece(piece))) if piece.is_empty() => {}
                 Poll::Ready(Ok(Pull::Piece(piece))) => {
                     let piece = self.frame(piece)?;
-                    connection.io.begin_send(piece);
+                    self.outgoing = Some(piece);
                 }
                 Poll::Ready(Ok(Pull::End)) => {
                     let mut buffer = self.exchange.lane().0.buffers.take();
@@ -190,7 +202,7 @@ impl Relay<'_> {
                     if buffer.is_empty() {
                         self.exchange.lane().0.buffers.give(buffer);
                     } else {
-                        connection.io.begin_send(buffer);
+                        self.outgoing = Some(buffer);
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -206,31 +218,39 @@ impl Relay<'_> {
     /// Moves a long content on without looking at it: through a pipe, so that it is never copied into our memory (splice(2)).
     /// `false` if it has to be pulled.
     fn poll_unseen(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
-        if self.pipe.is_none() {
-            let Source::Upstream(transfer) = &mut self.source else { return Poll::Ready(Ok(false)) };
-            if transfer.left() < UNSEEN_BYTES_MIN {
-                return Poll::Ready(Ok(false));
-            }
-            let Some(mut pipe) = self.exchange.lane().0.pipes.take() else { return Poll::Ready(Ok(false)) };
-            let Some(count) = ready!(transfer.poll_fill(cx, &mut pipe))? else {
-                return Poll::Ready(Ok(false));
-            };
-            self.gap.came();
-            self.exchange.record(|record| record.response_bytes += count as u64);
-            self.connection.pass(count)?;
-            self.pipe = Some(pipe);
+        let Source::Upstream(transfer) = &mut self.source else { return Poll::Ready(Ok(false)) };
+        if transfer.left() < UNSEEN_BYTES_MIN {
+            return Poll::Ready(Ok(false));
         }
-        if let Some(pipe) = &mut self.pipe {
-            let sent = self.connection.io.begin_empty(pipe);
-            sent.map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
-            if pipe.is_empty() {
-                self.pipe = None;
-                if self.source.has_ended() {
-                    self.end(&mut Buffer::default())?;
-                }
-            }
+        let Some(mut pipe) = self.exchange.lane().0.pipes.take() else { return Poll::Ready(Ok(false)) };
+        let Some(count) = ready!(transfer.poll_fill(cx, &mut pipe))? else {
+            return Poll::Ready(Ok(false));
+        };
+        self.gap.came();
+        self.exchange.record(|record| record.response_bytes += count as u64);
+        self.connection.pass(count)?;
+        self.pipe = Some(pipe);
+        if self.source.has_ended() {
+            self.end(&mut Buffer::default())?;
         }
         Poll::Ready(Ok(true))
+    }
+
+    /// Sends what is to go out next, unless something is on its way.
+    fn send(&mut self) -> Result<()> {
+        let io = &self.connection.io;
+        if io.is_sending() {
+            return Ok(());
+        }
+        if let Some(buffer) = self.outgoing.take() {
+            io.begin_send(buffer);
+        } else if let Some(pipe) = &mut self.pipe {
+            io.begin_empty(pipe).map_err(|error| Error::io(Side::Downstream, Stage::Transfer, &error))?;
+            if pipe.is_empty() {
+                self.pipe = None;
+            }
+        }
+        Ok(())
     }
 
     /// What is left to do with the origin once its answer is out; `None` while it is being done.
