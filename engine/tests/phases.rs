@@ -3,7 +3,7 @@
 mod support;
 
 use corelane_engine::{
-    Cluster, Driver, Engine, FlightRecorder, Lane, Metric, Phase, Request, Response, Slow, StatusCode,
+    Bytes, Cluster, Driver, Engine, FlightRecorder, Lane, Metric, Phase, Request, Response, Slow, StatusCode,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::{thread, time::Duration};
@@ -16,6 +16,8 @@ use support::{
 
 /// What is long: much longer than what else may happen on a busy machine.
 const LONG: Duration = Duration::from_millis(150);
+/// More than sockets hold.
+const LARGE: usize = 32 << 20;
 /// How long a handler keeps its lane.
 const BLOCK: Duration = Duration::from_millis(60);
 
@@ -44,12 +46,14 @@ fn proxy(driver: Driver, origin: &Scripted) -> Rig {
     let cluster = origin.cluster();
     Rig::serve(driver, move |lane: &Lane| {
         let (lane, origin) = (lane.clone(), lane.upstream(&cluster));
+        // Made beforehand: that takes a time, which would be the handler's.
+        let large = Bytes::from(vec![b'x'; LARGE]);
         Ok(Fun(async move |request: Request| match request.path() {
             "/late-handler" => {
                 lane.sleep(LONG).await;
                 origin.send(request).await
             }
-            "/late-reader" => Ok(Response::new(StatusCode::OK).with_body(vec![b'x'; 32 << 20])),
+            "/late-reader" => Ok(Response::new(StatusCode::OK).with_body(large.clone())),
             _ => origin.send(request).await,
         }))
     })
@@ -94,7 +98,7 @@ fn a_client_that_reads_late_is_found_in_transfer_and_not_in_the_handlers_time() 
         client.send("GET /late-reader HTTP/1.1\r\nHost: a\r\n\r\n");
         client.head();
         compute(LONG);
-        client.bytes(32 << 20);
+        client.bytes(LARGE);
         let seen = rig.record();
         assert!(seen.phases.transfer >= LONG && seen.phases.route < LONG, "{seen:?}");
     });

@@ -203,7 +203,7 @@ impl Reading {
     pub(super) fn parse(text: &str, from: &impl std::fmt::Display) -> Result<Self, Failure> {
         serde_json::from_str(text).map_err(|error| {
             Failure::Run(format!(
-                "{from} answers something that this version of corelane-bench does not understand: {error}"
+                "{from} answers something that corelane-bench does not understand; is it a corelane of this version? ({error})"
             ))
         })
     }

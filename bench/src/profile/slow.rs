@@ -68,7 +68,7 @@ impl Flight {
     pub(super) fn parse(text: &str, from: &impl std::fmt::Display) -> Result<Self, Failure> {
         let mut flight: Self = serde_json::from_str(text).map_err(|error| {
             Failure::Run(format!(
-                "{from} answers something that this version of corelane-bench does not understand: {error}"
+                "{from} answers something that corelane-bench does not understand; is it a corelane of this version? ({error})"
             ))
         })?;
         flight.slow.sort_by(|one, other| other.took_us().total_cmp(&one.took_us()));

@@ -45,7 +45,7 @@ pub(super) fn sentences(profile: &Profile) -> Vec<String> {
     if turn >= TURN_MIN_US {
         sentences.push(format!(
             "A lane did not look at the kernel for up to {}: what came meanwhile waited until then, which no phase shows. \
-             Handlers that compute should offload, or yield.",
+             Either a handler keeps it, and should offload or yield, or the lane was given no CPU.",
             say_micros(turn as f64)
         ));
     }
