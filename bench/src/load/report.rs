@@ -237,9 +237,9 @@ impl Report {
             if self.pipeline > 1 { format!(", {} requests on each", self.pipeline) } else { String::new() };
         let loops = match self.intended_rate {
             Some(rate) => {
-                format!("open loop, {rate} requests/s, at most {} connections{pipeline}", self.connections)
+                format!("Open loop, {rate} requests/s, at most {} connections{pipeline}", self.connections)
             }
-            None => format!("closed loop, {} connections{pipeline}", self.connections),
+            None => format!("Closed loop, {} connections{pipeline}", self.connections),
         };
         format!("{loops}; measured for {:.1} s after {:.1} s of warm-up", self.duration_s, self.warm_up_s)
     }
@@ -320,8 +320,11 @@ impl Report {
             rows.insert(0, row("since due", &self.latency_us));
         }
         page.table(&["latency", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows);
-        for says in self.warnings.iter().chain(&self.samples) {
-            page.paragraph(says);
+        for says in &self.warnings {
+            page.paragraph(&format!("Warning: {says}."));
+        }
+        for says in &self.samples {
+            page.paragraph(&format!("First of its kind: {says}."));
         }
         page.heading("Latency by percentile");
         page.chart(&self.latency_chart());
