@@ -46,9 +46,9 @@ enum Command {
     Profile(profile::Args),
 }
 
-/// The program. It ends the process itself, with 2, when the command line is wrong.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match command(Cli::parse_from(arguments)) {
+/// The program; `env` reads the environment. It ends the process itself, with 2, when the command line is wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &dyn Fn(&str) -> Option<String>) -> ExitCode {
+    match command(Cli::parse_from(arguments), env) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "error: {failure}");
@@ -57,11 +57,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn command(cli: Cli) -> Result<(), Failure> {
+fn command(cli: Cli, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
     match cli.command {
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
-        Command::Profile(args) => profile::run(&args),
+        Command::Profile(args) => profile::run(&args, env),
     }
 }
 
