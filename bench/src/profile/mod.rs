@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Shows where the time of requests goes in a running corelane, lane by lane and phase by phase.
 ///
-/// It asks over the admin socket, which costs the lanes a few microseconds for each question and nothing in between.
+/// It asks over the admin socket, which costs each lane a copy of its numbers for each question, and nothing in between.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The engine's admin address: unix:PATH, a path, or http://HOST:PORT [default: the socket in $RUNTIME_DIRECTORY,
