@@ -52,9 +52,9 @@ enum Command {
     Truth(truth::Args),
 }
 
-/// The program. It ends the process itself, with 2, when the command line is wrong.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match command(Cli::parse_from(arguments)) {
+/// The program; `env` reads the environment. It ends the process itself, with 2, when the command line is wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &dyn Fn(&str) -> Option<String>) -> ExitCode {
+    match command(Cli::parse_from(arguments), env) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "error: {failure}");
@@ -63,12 +63,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn command(cli: Cli) -> Result<(), Failure> {
+fn command(cli: Cli, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
     match cli.command {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
-        Command::Profile(args) => profile::run(&args),
+        Command::Profile(args) => profile::run(&args, env),
         Command::Truth(args) => truth::run(&args),
     }
 }

@@ -5,5 +5,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    corelane_bench::run(std::env::args_os())
+    corelane_bench::run(std::env::args_os(), &env)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

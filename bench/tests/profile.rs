@@ -1,4 +1,5 @@
 //! `corelane-bench profile` against a real engine with an admin socket.
+#![allow(clippy::unwrap_used, reason = "a test fails where it must")]
 
 use corelane_control::{About, Address, Admin, Control, Setup, events::EventLog};
 use corelane_engine::{

