@@ -108,7 +108,6 @@ enum Ended {
     Broken(Error),
 }
 
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
 enum Admitted {
     Request(RequestHead),
     Answer(Response),

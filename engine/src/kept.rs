@@ -9,11 +9,13 @@ use std::{
 /// Free boxes of one kind that a thread keeps.
 const KEPT_MAX: usize = 1024;
 
+/// The free boxes of one kind.
+pub(crate) type Free<T> = RefCell<Vec<Box<T>>>;
+
 /// What lies in such a box.
-#[expect(clippy::vec_box, reason = "the box is what is used again")]
 pub(crate) trait Keep: Sized + 'static {
     /// The thread's free boxes.
-    fn free() -> &'static LocalKey<RefCell<Vec<Box<Self>>>>;
+    fn free() -> &'static LocalKey<Free<Self>>;
 
     /// Lets go of everything that belongs to somebody.
     fn clear(&mut self);

@@ -6,7 +6,7 @@ use crate::{
     context::Exchange,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side},
-    kept::{Keep, Kept},
+    kept::{Free, Keep, Kept},
     lane::Lane,
     record::Record,
     settings::Settings,
@@ -399,9 +399,9 @@ impl From<RequestHead> for Request {
 }
 
 impl Keep for RequestParts {
-    fn free() -> &'static LocalKey<RefCell<Vec<Box<Self>>>> {
+    fn free() -> &'static LocalKey<Free<Self>> {
         thread_local! {
-            static FREE: RefCell<Vec<Box<RequestParts>>> = const { RefCell::new(Vec::new()) };
+            static FREE: Free<RequestParts> = const { RefCell::new(Vec::new()) };
         }
         &FREE
     }
@@ -428,9 +428,9 @@ pub(crate) struct ResponseParts {
 }
 
 impl Keep for ResponseParts {
-    fn free() -> &'static LocalKey<RefCell<Vec<Box<Self>>>> {
+    fn free() -> &'static LocalKey<Free<Self>> {
         thread_local! {
-            static FREE: RefCell<Vec<Box<ResponseParts>>> = const { RefCell::new(Vec::new()) };
+            static FREE: Free<ResponseParts> = const { RefCell::new(Vec::new()) };
         }
         &FREE
     }

@@ -207,8 +207,7 @@ impl Tally {
     pub(crate) fn failed(
         &mut self,
         fault: Fault,
-        moments: Moments,
-        now: Duration,
+        (moments, now): (Moments, Duration),
         progress: &Progress,
         says: impl FnOnce() -> String,
     ) {
@@ -325,7 +324,7 @@ mod tests {
     fn warm_up_counts_for_nothing() {
         let (mut tally, progress) = (tally(1000), Progress::default());
         tally.answered(sent(999, 999), millis(2000), 10, &progress);
-        tally.failed(Fault::Reset, sent(999, 999), millis(2000), &progress, || {
+        tally.failed(Fault::Reset, (sent(999, 999), millis(2000)), &progress, || {
             unreachable!("it does not count")
         });
         tally.late(millis(999), millis(2000));
@@ -352,7 +351,7 @@ mod tests {
         assert_eq!((tally.in_time, tally.corrected.len(), tally.sent_in_time), (2, 2, 2));
         // It had to wait for a connection.
         tally.answered(sent(1990, 2010), millis(2020), 0, &progress);
-        tally.failed(Fault::Status, sent(1600, 1600), millis(1700), &progress, String::new);
+        tally.failed(Fault::Status, (sent(1600, 1600), millis(1700)), &progress, String::new);
         assert_eq!((tally.sent_in_time, tally.faults_in_time), (3, 1));
     }
 
@@ -361,10 +360,10 @@ mod tests {
         let progress = Progress::default();
         let (mut one, mut two) = (tally(0), tally(0));
         one.answered(sent(0, 0), millis(10), 5, &progress);
-        one.failed(Fault::Status, sent(0, 0), millis(10), &progress, || "500".to_owned());
+        one.failed(Fault::Status, (sent(0, 0), millis(10)), &progress, || "500".to_owned());
         two.answered(sent(1000, 1000), millis(1030), 5, &progress);
         two.answered(sent(0, 0), millis(20), 5, &progress);
-        two.failed(Fault::Status, sent(0, 0), millis(1500), &progress, || "500".to_owned());
+        two.failed(Fault::Status, (sent(0, 0), millis(1500)), &progress, || "500".to_owned());
         one.add(&two);
         assert_eq!((one.corrected.len(), one.faults.status, one.bytes), (3, 2, 15));
         assert_eq!(one.samples, ["500"]);

@@ -308,7 +308,7 @@ impl Worker {
 
     pub(crate) fn failed(&self, fault: Fault, moments: Moments, says: impl FnOnce() -> String) {
         if !self.cut.get() {
-            self.tally.borrow_mut().failed(fault, moments, self.lane.now(), &self.progress, says);
+            self.tally.borrow_mut().failed(fault, (moments, self.lane.now()), &self.progress, says);
         }
     }
 
