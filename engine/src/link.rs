@@ -55,7 +55,7 @@ impl Lane {
 }
 
 impl Link {
-    /// The most that one [`poll_send`](Self::poll_send) takes, in bytes.
+    /// The most that one [`begin_send`](Self::begin_send) takes, in bytes.
     pub const SEND_BYTES_MAX: usize = ROOM_BYTES;
 
     /// Shows what has been received and not been [consumed](Self::consume).
