@@ -6,7 +6,7 @@
 use crate::fields::{InvalidField, Known, Part};
 use crate::grammar::{is_token, trim};
 use crate::trail::{Client, Trail};
-use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope};
+use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope, Version};
 use http::Method;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ pub fn request(head: &mut RequestHead, hop: &Hop<'_>) -> Result<(), Error> {
     add(&mut head.fields, hop)
         // Only what comes from our own configuration can be invalid here.
         .map_err(|_| Error { blame: Blame::Us, scope: Scope::Stream, kind: Kind::Field })?;
-    append_via(&mut head.fields, head.version.number(), hop.via)
+    append_via(&mut head.fields, head.version, hop.via)
 }
 
 /// The id that a request brought, if it is acceptable: 1 to 128 of `A-Z a-z 0-9 . _ ~ + / = : @ -`, so that it can
@@ -84,7 +84,7 @@ pub fn max_forwards(head: &RequestHead) -> Result<Option<u32>, Error> {
 /// # Panics
 /// If `via` has a control character.
 pub fn response(head: &mut ResponseHead, via: &str) {
-    append_via(&mut head.fields, head.version.number(), via).expect("a pseudonym is a token");
+    append_via(&mut head.fields, head.version, via).expect("a pseudonym is a token");
 }
 
 fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
@@ -209,8 +209,12 @@ impl HostText {
     }
 }
 
-fn append_via(fields: &mut Fields, version: &str, via: &str) -> Result<(), Error> {
-    let parts = [Part::Fixed(version.as_bytes()), Part::Fixed(b" "), Part::Bytes(via.as_bytes())];
+fn append_via(fields: &mut Fields, version: Version, via: &str) -> Result<(), Error> {
+    let version: &[u8] = match version {
+        Version::Http10 => b"1.0 ",
+        Version::Http11 => b"1.1 ",
+    };
+    let parts = [Part::Fixed(version), Part::Bytes(via.as_bytes())];
     fields.append_known(Known::Via, &parts).map_err(|_| Error {
         blame: Blame::Us,
         scope: Scope::Stream,
@@ -267,13 +271,25 @@ impl AddressText {
         match address {
             IpAddr::V4(address) => {
                 for (i, octet) in address.octets().into_iter().enumerate() {
-                    let mut digits = [0; 20];
-                    self.push(if i > 0 { b"." } else { b"" });
-                    self.push(crate::h1::decimal(u64::from(octet), &mut digits));
+                    if i > 0 {
+                        self.put(b'.');
+                    }
+                    if octet > 99 {
+                        self.put(b'0' + octet / 100);
+                    }
+                    if octet > 9 {
+                        self.put(b'0' + octet / 10 % 10);
+                    }
+                    self.put(b'0' + octet % 10);
                 }
             }
             IpAddr::V6(address) => write!(self, "{address}").expect("an address has at most 46 bytes"),
         }
+    }
+
+    fn put(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
     }
 
     fn push(&mut self, text: &[u8]) {
@@ -299,5 +315,24 @@ impl Write for AddressText {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.push(text.as_bytes());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn addresses_are_written_like_the_standard_library_does() {
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, octet / 3, 7);
+            let text = AddressText::of(Some(address.into()));
+            assert_eq!(text.bytes[..text.len], *address.to_string().as_bytes());
+        }
+        for address in ["::", "2001:db8::7", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"] {
+            let text = AddressText::of(address.parse().ok());
+            assert_eq!(text.bytes[..text.len], *address.as_bytes());
+        }
     }
 }

@@ -518,14 +518,19 @@ impl Lane {
 
     /// A fresh request id: 128 random bits in hexadecimal.
     pub(crate) fn request_id(&self) -> [u8; 32] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        const DIGITS: [[u8; 2]; 256] = {
+            let (digits, mut all, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+            while byte < all.len() {
+                all[byte] = [digits[byte >> 4], digits[byte & 15]];
+                byte += 1;
+            }
+            all
+        };
         let mut rng = self.0.rng.borrow_mut();
         let mut id = [0; 32];
         for half in id.chunks_exact_mut(16) {
-            let mut bits = rng.next();
-            for digit in half {
-                *digit = DIGITS[(bits & 15) as usize];
-                bits >>= 4;
+            for (pair, byte) in half.chunks_exact_mut(2).zip(rng.next().to_le_bytes()) {
+                pair.copy_from_slice(&DIGITS[usize::from(byte)]);
             }
         }
         id
