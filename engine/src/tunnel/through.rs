@@ -82,6 +82,8 @@ struct Way {
     /// What had come before the tunnel began.
     first: Option<Buffer>,
     ended: bool,
+    /// The last piece filled its buffer.
+    full: bool,
     bytes: u64,
     /// Of these, what does not stand in the record yet.
     uncounted: u64,
@@ -89,7 +91,7 @@ struct Way {
 
 impl Way {
     const fn new(from: Side, to: Side, first: Option<Buffer>) -> Self {
-        Self { from, to, first, ended: false, bytes: 0, uncounted: 0 }
+        Self { from, to, first, ended: false, full: false, bytes: 0, uncounted: 0 }
     }
 
     /// Ready when this direction has ended, and everything in it has been delivered.
@@ -111,10 +113,14 @@ impl Way {
                 continue;
             }
             if !from.is_receiving() {
-                from.begin_receive(None, Wait::Short);
+                // Behind a buffer that was filled there is more; behind a message mostly nothing, until it is answered.
+                from.begin_receive(None, if self.full { Wait::Short } else { Wait::Long });
             }
             match ready!(from.poll_receive(cx)).map_err(|error| broken(self.from, &error))? {
-                Received::Bytes(buffer) => self.send(buffer, to),
+                Received::Bytes(buffer) => {
+                    self.full = buffer.room() == 0;
+                    self.send(buffer, to);
+                }
                 Received::End(_) => {
                     self.ended = true;
                     to.shutdown(Shutdown::Write);
