@@ -150,7 +150,8 @@ impl Admin {
 }
 
 fn ask(mut stream: impl Read + Write, path: &str) -> io::Result<Vec<u8>> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+    // In one piece: who answers before it has read everything would reset the connection.
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -219,8 +220,12 @@ mod tests {
         let admin = Admin::Tcp(listener.local_addr().unwrap().to_string());
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut asked = [0; 1024];
-            let _ = stream.read(&mut asked).unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                asked.extend(byte);
+            }
             stream.write_all(bytes).unwrap();
         });
         let said = match admin.get("/profile.json") {
