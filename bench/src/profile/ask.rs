@@ -151,7 +151,8 @@ impl Admin {
 
 fn ask(mut stream: impl Read + Write, path: &str) -> io::Result<Vec<u8>> {
     // In one piece: who answers before it has read everything would reset the connection.
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
