@@ -261,6 +261,10 @@ impl Handle {
                 Ok(()) => desk.decided.carry_out(number),
                 Err(_) => desk.decided.give_up(number),
             }
+            if prepared.is_err() {
+                // A lane that a drain has ended meanwhile never takes it, and it holds the sockets open.
+                drop(desk.plan.take());
+            }
             desk.mail.ring();
         }
         prepared?;
