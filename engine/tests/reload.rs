@@ -273,7 +273,7 @@ fn a_cluster_gets_other_endpoints_while_it_is_used() {
 
 /// Whether the port refuses connections. One that nobody accepts from any more, and that is still open, lets some in and
 /// then says nothing.
-fn lets_nobody_in(address: std::net::SocketAddr) -> bool {
+fn lets_nobody_in(address: SocketAddr) -> bool {
     let connected = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1));
     connected.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
