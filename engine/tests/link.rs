@@ -196,6 +196,18 @@ fn a_refusal_is_the_systems() {
 }
 
 #[test]
+fn a_wait_may_be_for_ever() {
+    on_lanes(async |lane| {
+        let forever = [lane.sleep(Duration::MAX), lane.sleep(Duration::from_secs(u64::MAX))];
+        for wait in forever {
+            assert!(lane.timeout(Duration::from_millis(1), wait).await.is_none());
+        }
+        assert_eq!(lane.timeout(Duration::MAX, std::future::ready(7)).await, Some(7));
+        assert!(lane.timeout(Duration::from_millis(1), lane.sleep_until(Duration::MAX)).await.is_none());
+    });
+}
+
+#[test]
 fn exact_waits_end_in_their_order_and_never_early() {
     on_lanes(async |lane| {
         let begin = lane.now() + Duration::from_millis(2);

@@ -233,7 +233,7 @@ impl Lane {
 
     /// Waits so long, and some microseconds more.
     pub async fn sleep(&self, duration: Duration) {
-        self.sleep_until(self.now() + duration).await;
+        self.sleep_until(self.now().saturating_add(duration)).await;
     }
 
     /// Waits for `task`, at most so long: then it is dropped, and this gives `None`.
