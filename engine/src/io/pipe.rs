@@ -10,16 +10,17 @@ use std::{
 
 /// What a pipe is asked to hold. The kernel may give less.
 const PIPE_BYTES: usize = 256 << 10;
-/// Pipes that a lane has at most, two descriptors each. A pipe is held by whoever has something in it, so only clients
-/// that read slowly keep one; who finds none copies.
-const PIPES_MAX: usize = 16;
+/// Pipes that all lanes have at most, two descriptors each: half of what the engine keeps to itself. A pipe is held by
+/// whoever has something in it, so only clients that read slowly keep one; who finds none copies.
+const PIPES_MAX: usize = 32;
 
 /// A lane's pipes.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Pipes(Rc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    /// How many there may be.
+    most: usize,
     free: RefCell<Vec<Ends>>,
     made: Cell<usize>,
 }
@@ -30,12 +31,18 @@ struct Ends {
 }
 
 impl Pipes {
+    /// Its share of the pipes, of one of so many lanes.
+    pub(crate) fn of_one_of(lanes: usize) -> Self {
+        let most = (PIPES_MAX / lanes.max(1)).max(1);
+        Self(Rc::new(Inner { most, free: RefCell::default(), made: Cell::new(0) }))
+    }
+
     /// An empty pipe; `None` if all are held, or no descriptor is left.
     pub(crate) fn take(&self) -> Option<Pipe> {
         let free = self.0.free.borrow_mut().pop();
         let ends = match free {
             Some(ends) => ends,
-            None if self.0.made.get() < PIPES_MAX => {
+            None if self.0.made.get() < self.0.most => {
                 let (read, write) = sys::pipe(PIPE_BYTES).ok()?;
                 self.0.made.set(self.0.made.get() + 1);
                 Ends { read, write }
@@ -100,7 +107,7 @@ mod tests {
 
     #[test]
     fn content_goes_through_and_the_pipe_comes_back() {
-        let (pipes, (mut from, filled)) = (Pipes::default(), UnixStream::pair().expect("a pair"));
+        let (pipes, (mut from, filled)) = (Pipes::of_one_of(2), UnixStream::pair().expect("a pair"));
         let (emptied, mut to) = UnixStream::pair().expect("a pair");
         from.write_all(b"hello").expect("it is taken");
         let mut pipe = pipes.take().expect("a pipe");
@@ -116,15 +123,16 @@ mod tests {
 
     #[test]
     fn a_pipe_that_is_not_empty_is_closed_and_there_are_only_so_many() {
-        let (pipes, (mut from, filled)) = (Pipes::default(), UnixStream::pair().expect("a pair"));
+        let (pipes, (mut from, filled)) = (Pipes::of_one_of(2), UnixStream::pair().expect("a pair"));
         from.write_all(b"hello").expect("it is taken");
         let mut pipe = pipes.take().expect("a pipe");
         pipe.fill(filled.as_raw_fd(), 5).expect("all");
         drop(pipe);
         assert_eq!((pipes.0.free.borrow().len(), pipes.0.made.get()), (0, 0));
-        let held: Vec<_> = (0..PIPES_MAX).map(|_| pipes.take().expect("a pipe")).collect();
+        let held: Vec<_> = (0..PIPES_MAX / 2).map(|_| pipes.take().expect("a pipe")).collect();
         assert!(pipes.take().is_none());
         drop(held);
         assert!(pipes.take().is_some());
+        assert_eq!(Pipes::of_one_of(1000).0.most, 1, "one is better than none");
     }
 }

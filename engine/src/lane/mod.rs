@@ -139,7 +139,7 @@ impl Lane {
             wheel: Wheel::new(),
             buffers: Buffers::default(),
             pumps: Pumps::default(),
-            pipes: Pipes::default(),
+            pipes: Pipes::of_one_of(process.lanes()),
             metrics: Metrics::new(),
             flight: Flight::new(id, process.config.flight),
             bell,
