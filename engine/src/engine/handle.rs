@@ -239,6 +239,16 @@ impl Handle {
         if self.is_draining() {
             return Err(ReloadError::Draining);
         }
+        let changed = self.change(builder, lanes);
+        if changed.is_err() || self.is_draining() {
+            // A lane that has ended meanwhile looks no more, and what lies on its desk holds sockets open.
+            self.shared.process.desks.iter().for_each(|desk| drop(desk.plan.take()));
+        }
+        changed
+    }
+
+    /// Has every lane serve by what is built, or none.
+    fn change(&self, builder: Builder, lanes: usize) -> Result<(), ReloadError> {
         let before = self.shared.control().bound.clone();
         let bound = listen::bind(&builder.listening, lanes, &before)?;
         let next = Control {
@@ -260,10 +270,6 @@ impl Handle {
             match &prepared {
                 Ok(()) => desk.decided.carry_out(number),
                 Err(_) => desk.decided.give_up(number),
-            }
-            if prepared.is_err() {
-                // A lane that a drain has ended meanwhile never takes it, and it holds the sockets open.
-                drop(desk.plan.take());
             }
             desk.mail.ring();
         }
