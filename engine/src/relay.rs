@@ -226,7 +226,6 @@ impl Relay<'_> {
         let Some(count) = ready!(transfer.poll_fill(cx, &mut pipe))? else {
             return Poll::Ready(Ok(false));
         };
-        self.gap.came();
         self.exchange.record(|record| record.response_bytes += count as u64);
         self.connection.pass(count)?;
         self.pipe = Some(pipe);

@@ -1,7 +1,7 @@
 //! What a lane does beside requests: time, sweeps, and giving memory back.
 
 use super::Lane;
-use crate::{metrics::Metric, wheel::TICK};
+use crate::{io, metrics::Metric, wheel::TICK};
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 /// How often idle connections are looked at.
@@ -10,6 +10,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const TIMERS_PER_TURN: usize = 1024;
 /// Connections that are looked at before the others get a turn.
 const SWEPT_PER_TURN: usize = 4096;
+/// How soon the alarm is looked at again if looking failed.
+const AGAIN: Duration = Duration::from_millis(1);
 /// How often collected records are handed on.
 const FLUSH: Duration = Duration::from_millis(100);
 /// Free buffers that a lane keeps although it has been idle: 256 KiB.
@@ -18,7 +20,12 @@ const BUFFERS_KEPT_IDLE: usize = 8;
 impl Lane {
     /// Wakes those whose moment has come.
     pub(crate) async fn keep_time(self) {
-        while self.0.alarm.gone_off(|| self.now()).await.is_ok() {}
+        loop {
+            if self.0.alarm.gone_off(|| self.now()).await.is_err() {
+                // Whoever waits must not wait for ever because one look failed.
+                io::nap(AGAIN).await;
+            }
+        }
     }
 
     /// Turns the wheel, and sweeps and flushes now and then. Sleeps while there is nothing to turn it for.
