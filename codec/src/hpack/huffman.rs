@@ -1,0 +1,217 @@
+//! The Huffman code of strings (RFC 7541 §5.2, Appendix B), both ways.
+//!
+//! The code is canonical: symbols are numbered in the order of their lengths, and of their values where these are the
+//! same. So the lengths say all, and every table here is made of them by the compiler.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tables indexed by as many bits as they have entries for; shifts and sums of at most 64 bits"
+)]
+
+use super::Error;
+
+/// The bits of each symbol's code; the last one is of EOS.
+const LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, // 0x00
+    28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, // 0x10
+    6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, // 0x20
+    5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, // 0x30
+    13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, // 0x40
+    7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, // 0x50
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, // 0x60
+    6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, // 0x70
+    20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, // 0x80
+    24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, // 0x90
+    22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, // 0xa0
+    21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23, // 0xb0
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, // 0xc0
+    19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27, // 0xd0
+    20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, // 0xe0
+    26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, // 0xf0
+    30,
+];
+const EOS: usize = 256;
+/// The longest code.
+const LENGTH_MAX: u32 = 30;
+/// Codes of this length or less are found by one look-up: all of letters, digits and what is common between them.
+const SHORT_MAX: u32 = 10;
+/// Bytes of output for bytes of input: the shortest code has 5 bits, and some may be left of the input before.
+pub(super) const fn decoded_bytes_max(bytes: usize) -> usize {
+    (bytes * 8 + LENGTH_MAX as usize) / 5
+}
+
+/// Symbols in the order of their codes, with the codes.
+struct Canon {
+    /// Code and length of each symbol.
+    codes: [Code; 257],
+    symbols: [u16; 257],
+    /// For each length: beyond the last code of it, as the highest bits of 32; and what turns a code into its place
+    /// among `symbols`. Of no code, for a length that none has.
+    beyond: [u64; LENGTH_MAX as usize + 1],
+    place: [u32; LENGTH_MAX as usize + 1],
+}
+
+#[derive(Clone, Copy)]
+struct Code {
+    bits: u32,
+    len: u32,
+}
+
+const fn canon() -> Canon {
+    let mut canon = Canon {
+        codes: [Code { bits: 0, len: 0 }; 257],
+        symbols: [0; 257],
+        beyond: [0; LENGTH_MAX as usize + 1],
+        place: [0; LENGTH_MAX as usize + 1],
+    };
+    let (mut code, mut placed, mut len) = (0_u32, 0_u32, 1_u32);
+    while len <= LENGTH_MAX {
+        code <<= 1;
+        canon.place[len as usize] = placed.wrapping_sub(code);
+        let mut symbol = 0;
+        while symbol < LENGTHS.len() {
+            if LENGTHS[symbol] as u32 == len {
+                canon.codes[symbol] = Code { bits: code, len };
+                canon.symbols[placed as usize] = symbol as u16;
+                code += 1;
+                placed += 1;
+            }
+            symbol += 1;
+        }
+        canon.beyond[len as usize] = (code as u64) << (32 - len);
+        len += 1;
+    }
+    assert!(
+        placed == 257 && code == 1 << LENGTH_MAX,
+        "every symbol has a code, and every row of bits begins one"
+    );
+    canon
+}
+
+static CANON: Canon = canon();
+
+/// By the next [`SHORT_MAX`] bits: the symbol, and in the high byte the length of its code; 0 if that is longer.
+static SHORT: [u16; 1 << SHORT_MAX] = {
+    let (canon, mut table, mut symbol) = (canon(), [0_u16; 1 << SHORT_MAX], 0);
+    while symbol < EOS {
+        let Code { bits, len } = canon.codes[symbol];
+        if len <= SHORT_MAX {
+            let (from, count) = ((bits << (SHORT_MAX - len)) as usize, 1 << (SHORT_MAX - len));
+            let mut at = 0;
+            while at < count {
+                table[from + at] = symbol as u16 | (len as u16) << 8;
+                at += 1;
+            }
+        }
+        symbol += 1;
+    }
+    table
+};
+
+/// Reads a string that may come in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// What has been read and not understood yet: the highest bits; zeros below them.
+    bits: u64,
+    /// How many there are: less than [`LENGTH_MAX`] between two pieces.
+    count: u32,
+}
+
+impl Reader {
+    /// Decodes a piece into `out`, which has room for [`decoded_bytes_max`]; says how many bytes it became.
+    pub(super) fn read(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let (mut bits, mut count, mut written) = (self.bits, self.count, 0);
+        loop {
+            // Fewer than 30 bits are there: 32 more fit.
+            if let Some((four, rest)) = input.split_first_chunk::<4>() {
+                bits |= u64::from(u32::from_be_bytes(*four)) << (32 - count);
+                count += 32;
+                input = rest;
+            } else {
+                for byte in input {
+                    bits |= u64::from(*byte) << (56 - count);
+                    count += 8;
+                }
+                input = &[];
+            }
+            // As long as any code is there in full.
+            while count >= LENGTH_MAX {
+                let (symbol, len) = first_code(bits)?;
+                out[written] = symbol;
+                written += 1;
+                bits <<= len;
+                count -= len;
+            }
+            if input.is_empty() {
+                break;
+            }
+        }
+        while count > 0 {
+            let (symbol, len) = first_code(bits)?;
+            if len > count {
+                break;
+            }
+            out[written] = symbol;
+            written += 1;
+            bits <<= len;
+            count -= len;
+        }
+        (self.bits, self.count) = (bits, count);
+        Ok(written)
+    }
+
+    /// The string is over: what is left must be padding, fewer than 8 ones.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        let Self { bits, count } = std::mem::take(self);
+        if bits.leading_ones() < count {
+            return Err(Error::HuffmanPaddingNotOnes);
+        }
+        if count > 7 { Err(Error::HuffmanPaddingTooLong) } else { Ok(()) }
+    }
+}
+
+/// The symbol whose code begins these bits, and the length of the code.
+#[inline]
+fn first_code(bits: u64) -> Result<(u8, u32), Error> {
+    let short = SHORT[(bits >> (64 - SHORT_MAX)) as usize];
+    if short != 0 { Ok((short as u8, u32::from(short >> 8))) } else { first_long_code(bits) }
+}
+
+#[cold]
+fn first_long_code(bits: u64) -> Result<(u8, u32), Error> {
+    let high = bits >> 32;
+    let mut len = SHORT_MAX + 1;
+    // Every row of bits begins a code: at the latest, this stops at the longest.
+    while high >= CANON.beyond[len as usize] && len < LENGTH_MAX {
+        len += 1;
+    }
+    let place = ((high >> (32 - len)) as u32).wrapping_add(CANON.place[len as usize]);
+    match usize::from(CANON.symbols[place as usize]) {
+        EOS => Err(Error::HuffmanEos),
+        symbol => Ok((symbol as u8, len)),
+    }
+}
+
+/// How many bytes `text` takes when it is encoded.
+pub(super) fn encoded_bytes(text: &[u8]) -> usize {
+    let bits: usize = text.iter().map(|byte| usize::from(LENGTHS[usize::from(*byte)])).sum();
+    bits.div_ceil(8)
+}
+
+/// Encodes `text`.
+pub(super) fn write(text: &[u8], out: &mut Vec<u8>) {
+    // The lowest `count` of `bits` are to be written; what is above them has been.
+    let (mut bits, mut count) = (0_u64, 0);
+    for byte in text {
+        let code = CANON.codes[usize::from(*byte)];
+        bits = bits << code.len | u64::from(code.bits);
+        count += code.len;
+        if count >= 32 {
+            count -= 32;
+            out.extend_from_slice(&((bits >> count) as u32).to_be_bytes());
+        }
+    }
+    let padding = count.wrapping_neg() & 7;
+    let last = ((bits << padding | ((1 << padding) - 1)) as u32) << ((32 - count - padding) & 31);
+    out.extend_from_slice(&last.to_be_bytes()[..((count + padding) / 8) as usize]);
+}

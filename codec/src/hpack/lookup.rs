@@ -1,0 +1,189 @@
+//! Finds a field in the tables, for the encoder.
+//!
+//! Hashes have no seed, so a peer can make many names that share one. That costs nobody anything: what is looked at is
+//! bounded, and what is not found is only encoded at greater length.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tables indexed by as many bits as they have entries for; counts of at most 16"
+)]
+
+use super::policy::Habit;
+use super::statics;
+use super::table::Table;
+use std::collections::VecDeque;
+
+/// Entries that are looked at for one field.
+const STEPS_MAX: usize = 16;
+/// As many values of one name may be in the table before more of them are taken to be of no use.
+const VALUES_PER_NAME_MAX: usize = 8;
+const BUCKETS: usize = 64;
+const SLOTS: usize = 256;
+
+/// A name, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) hash: u32,
+    /// The first entry of the static table with this name; 0 if there is none.
+    pub(super) index: u8,
+    pub(super) habit: Habit,
+}
+
+/// Where a field stands in the tables, as an index (RFC 7541 §2.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// With this value.
+    Field(usize),
+    /// Its name does; 0 if not even that. `is_crowded` if many other values of it are in the dynamic table.
+    Name { index: usize, is_crowded: bool },
+}
+
+/// The dynamic table's entries by the hash of their name.
+///
+/// An entry is known by the number of its insertion, modulo 2^16. Numbers of entries that are gone stay where they are:
+/// they are too old, or, once the numbers have come round, of an entry that turns out to be another.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    /// The newest entry of each bucket.
+    buckets: [u16; BUCKETS],
+    /// Of each entry of the table, the newest first.
+    links: VecDeque<Link>,
+    newest: u16,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    hash: u32,
+    /// The next older entry in the same bucket.
+    older: u16,
+    index: u8,
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let hash = hash(bytes, 0);
+        let mut slot = first_slot(hash);
+        loop {
+            match STATIC_NAMES[slot] {
+                (0, habit) => return Self { bytes, hash, index: 0, habit },
+                (index, habit) if statics::TABLE[index as usize - 1].0.as_bytes() == bytes => {
+                    return Self { bytes, hash, index, habit };
+                }
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
+    }
+}
+
+impl Lookup {
+    pub(super) fn new() -> Self {
+        Self { buckets: [0; BUCKETS], links: VecDeque::new(), newest: 0 }
+    }
+
+    /// An entry was added to the table.
+    pub(super) fn added(&mut self, name: &Name<'_>) {
+        self.newest = self.newest.wrapping_add(1);
+        let bucket = &mut self.buckets[name.hash as usize % BUCKETS];
+        let older = std::mem::replace(bucket, self.newest);
+        self.links.push_front(Link { hash: name.hash, older, index: name.index });
+    }
+
+    /// So many of the oldest entries were evicted.
+    pub(super) fn evicted(&mut self, count: usize) {
+        self.links.truncate(self.links.len().saturating_sub(count));
+    }
+
+    /// Gives back memory for more entries than that.
+    pub(super) fn shrink_to(&mut self, entries: usize) {
+        self.links.shrink_to(entries.next_power_of_two());
+    }
+
+    pub(super) fn find(&self, table: &Table, name: &Name<'_>, value: &[u8]) -> Found {
+        let mut index = name.index as usize;
+        if let Some(found) = in_static_table(index, value) {
+            return Found::Field(found);
+        }
+        let (mut number, mut values) = (self.buckets[name.hash as usize % BUCKETS], 0);
+        for _ in 0..STEPS_MAX {
+            let age = usize::from(self.newest.wrapping_sub(number));
+            let Some(link) = self.links.get(age) else { break };
+            number = link.older;
+            if link.hash != name.hash || link.index != name.index {
+                continue;
+            }
+            let Some((other_name, other_value)) = table.entry(age) else { break };
+            if name.index == 0 && other_name != name.bytes {
+                continue;
+            }
+            if other_value == value {
+                return Found::Field(statics::TABLE.len() + 1 + age);
+            }
+            values += 1;
+            if index == 0 {
+                index = statics::TABLE.len() + 1 + age;
+            }
+        }
+        Found::Name { index, is_crowded: values >= VALUES_PER_NAME_MAX }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Link>()
+    }
+}
+
+/// The entry with this value among those that have one name, of which the first is at `index`.
+fn in_static_table(index: usize, value: &[u8]) -> Option<usize> {
+    let entries = statics::TABLE.get(index.checked_sub(1)?..)?;
+    let name = entries.first()?.0;
+    // Where a name has more than one entry, or one with a value: `:method` to `:status`, and `accept-encoding`.
+    let mut same = entries.iter().take_while(|entry| entry.0.len() == name.len() && entry.0 == name);
+    same.position(|entry| entry.1.as_bytes() == value).map(|at| index + at)
+}
+
+/// A hash of `bytes` on top of another. Names are short: eight bytes at a time.
+pub(super) const fn hash(mut bytes: &[u8], seed: u32) -> u32 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = seed as u64 ^ bytes.len() as u64;
+    while let Some((eight, rest)) = bytes.split_first_chunk::<8>() {
+        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*eight)).wrapping_mul(FACTOR);
+        bytes = rest;
+    }
+    let mut last = 0;
+    while let [byte, rest @ ..] = bytes {
+        last = last << 8 | *byte as u64;
+        bytes = rest;
+    }
+    ((hash.rotate_left(23) ^ last).wrapping_mul(FACTOR) >> 32) as u32
+}
+
+const fn first_slot(hash: u32) -> usize {
+    (hash >> 24) as usize
+}
+
+/// Names of the static table, each at its first slot or one of those behind it.
+static STATIC_NAMES: [(u8, Habit); SLOTS] = {
+    let (mut slots, mut at) = ([(0, Habit::Repeats); SLOTS], 0);
+    while at < statics::TABLE.len() {
+        let name = statics::TABLE[at].0;
+        if at == 0 || !is_same(name.as_bytes(), statics::TABLE[at - 1].0.as_bytes()) {
+            let mut slot = first_slot(hash(name.as_bytes(), 0));
+            while slots[slot].0 != 0 {
+                slot = (slot + 1) % SLOTS;
+            }
+            slots[slot] = (at as u8 + 1, Habit::of(name));
+        }
+        at += 1;
+    }
+    slots
+};
+
+const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let ([a, rest_of_one @ ..], [b, rest_of_other @ ..]) = (one, other) {
+        if *a != *b {
+            return false;
+        }
+        (one, other) = (rest_of_one, rest_of_other);
+    }
+    one.is_empty() && other.is_empty()
+}
