@@ -215,3 +215,98 @@ pub(super) fn write(text: &[u8], out: &mut Vec<u8>) {
     let last = ((bits << padding | ((1 << padding) - 1)) as u32) << ((32 - count - padding) & 31);
     out.extend_from_slice(&last.to_be_bytes()[..((count + padding) / 8) as usize]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The list of Appendix B, as symbol, code and length.
+    fn appendix_b() -> Vec<(usize, u32, u32)> {
+        let lines = include_str!("appendix_b.txt").lines().filter(|line| !line.starts_with('#'));
+        let entry = |line: &str| {
+            let mut words = line.split(' ');
+            let mut word = |radix| u32::from_str_radix(words.next().unwrap(), radix).unwrap();
+            (word(10) as usize, word(16), word(10))
+        };
+        lines.map(entry).collect()
+    }
+
+    fn encoded(text: &[u8]) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        write(text, &mut out);
+        out.split_off(6)
+    }
+
+    /// In pieces of at most so many bytes.
+    fn decoded(input: &[u8], by: usize) -> Result<Vec<u8>, Error> {
+        let (mut reader, mut text) = (Reader::default(), Vec::new());
+        for piece in input.chunks(by) {
+            let mut out = vec![0; decoded_bytes_max(piece.len())];
+            let written = reader.read(piece, &mut out)?;
+            text.extend_from_slice(&out[..written]);
+        }
+        reader.finish()?;
+        Ok(text)
+    }
+
+    /// Bit by bit, by the list alone.
+    fn decoded_by_the_list(input: &[u8]) -> Result<Vec<u8>, Error> {
+        let list = appendix_b();
+        let (mut text, mut code, mut len) = (Vec::new(), 0_u32, 0);
+        for bit in input.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)) {
+            (code, len) = (code << 1 | u32::from(bit), len + 1);
+            if let Some((symbol, ..)) = list.iter().find(|(_, c, l)| (*c, *l) == (code, len)) {
+                text.push(u8::try_from(*symbol).map_err(|_| Error::HuffmanEos)?);
+                (code, len) = (0, 0);
+            }
+        }
+        if code.count_ones() < len {
+            return Err(Error::HuffmanPaddingNotOnes);
+        }
+        if len > 7 { Err(Error::HuffmanPaddingTooLong) } else { Ok(text) }
+    }
+
+    #[test]
+    fn the_tables_say_what_appendix_b_says() {
+        let list = appendix_b();
+        assert_eq!(list.len(), 257);
+        for (at, (symbol, code, len)) in list.into_iter().enumerate() {
+            assert_eq!((at, CANON.codes[symbol].bits, CANON.codes[symbol].len), (symbol, code, len));
+            let found = first_code(u64::from(code) << (64 - len));
+            let expected = if symbol == EOS { Err(Error::HuffmanEos) } else { Ok((symbol as u8, len)) };
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn every_byte_and_every_pair_of_bytes_comes_back() {
+        for first in 0..=255 {
+            for second in 0..=255 {
+                let text = [first, second];
+                let input = encoded(&text);
+                assert_eq!(input.len(), encoded_bytes(&text));
+                assert_eq!(decoded(&input, usize::MAX).unwrap(), text);
+            }
+            let input = encoded(&[first; 13]);
+            (1..5).for_each(|by| assert_eq!(decoded(&input, by).unwrap(), [first; 13]));
+        }
+        assert_eq!((encoded(b""), decoded(b"", 1)), (vec![], Ok(vec![])));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_as_by_the_list(
+            input in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0xff), 0xf0_u8..], 0..40), by in 1_usize..41,
+        ) {
+            prop_assert_eq!(decoded(&input, by), decoded_by_the_list(&input));
+        }
+
+        #[test]
+        fn any_text_comes_back(text in proptest::collection::vec(any::<u8>(), 0..60), by in 1_usize..41) {
+            prop_assert_eq!(encoded(&text).len(), encoded_bytes(&text));
+            prop_assert_eq!(decoded(&encoded(&text), by), Ok(text.clone()));
+            prop_assert_eq!(decoded_by_the_list(&encoded(&text)), Ok(text));
+        }
+    }
+}

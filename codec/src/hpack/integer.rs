@@ -63,3 +63,52 @@ pub(super) fn write(out: &mut Vec<u8>, first: u8, prefix: u32, value: usize) {
 const fn mask(prefix: u32) -> u32 {
     (1 << prefix) - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(octets: &[u8], prefix: u32) -> Result<Option<(u32, usize)>, Error> {
+        let mut integer = match Integer::begin(octets[0], prefix) {
+            Ok(value) => return Ok(Some((value, 1))),
+            Err(integer) => integer,
+        };
+        for (at, octet) in octets.iter().enumerate().skip(1) {
+            if let Some(value) = integer.push(*octet)? {
+                return Ok(Some((value, at + 1)));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn every_prefix_holds_every_magnitude() {
+        for prefix in 1..=8 {
+            let others = !(mask(prefix) as u8);
+            for value in (0..29).flat_map(|bits| [(1_u32 << bits) - 1, 1 << bits, (1 << bits) + 1]) {
+                let mut out = vec![];
+                write(&mut out, others, prefix, value as usize);
+                let len = out.len();
+                assert!(out[0] & others == others && len <= 6);
+                out.push(0xff);
+                let expected =
+                    if value > INTEGER_MAX { Err(Error::IntegerOverflow) } else { Ok(Some((value, len))) };
+                // The greatest may need a fifth octet after the first, if the prefix is short.
+                if value <= INTEGER_MAX || len == 6 {
+                    assert_eq!(read(&out, prefix), expected, "{value} by {prefix}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn five_octets_are_enough() {
+        assert_eq!(read(&[0xff, 0x80, 0x80, 0x80, 0x00], 7), Ok(Some((127, 5))));
+        assert_eq!(read(&[0xff, 0x80, 0x80, 0x80, 0x80, 0x00], 7), Err(Error::IntegerOverflow));
+        assert_eq!(read(&[0xff; 11], 7), Err(Error::IntegerOverflow));
+        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff], 7), Ok(None));
+        // 2^28 - 1 and one more.
+        assert_eq!(read(&[0xff, 0x80, 0xff, 0xff, 0x7f], 7), Ok(Some((INTEGER_MAX, 5))));
+        assert_eq!(read(&[0xff, 0x81, 0xff, 0xff, 0x7f], 7), Err(Error::IntegerOverflow));
+    }
+}

@@ -187,3 +187,56 @@ const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
     }
     one.is_empty() && other.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_of_the_static_table_is_found() {
+        let (lookup, table) = (Lookup::new(), Table::new(0));
+        for (at, (name, value)) in statics::TABLE.iter().enumerate() {
+            let name = Name::new(name.as_bytes());
+            assert_eq!(lookup.find(&table, &name, value.as_bytes()), Found::Field(at + 1));
+            let first = statics::TABLE.iter().position(|entry| entry.0.as_bytes() == name.bytes).unwrap() + 1;
+            let other = lookup.find(&table, &name, b"another");
+            assert_eq!(other, Found::Name { index: first, is_crowded: false });
+        }
+        let name = Name::new(b"x-other");
+        assert_eq!((name.index, name.habit), (0, Habit::Repeats));
+    }
+
+    #[test]
+    fn what_has_a_habit_is_in_the_static_table() {
+        let habits = |habit| STATIC_NAMES.iter().filter(|(index, h)| *index != 0 && *h == habit).count();
+        let all = [Habit::Repeats, Habit::Changes, Habit::Secret, Habit::Cookie].map(habits);
+        assert_eq!(all, [52 - 16 - 3 - 1, 16, 3, 1]);
+    }
+
+    #[test]
+    fn a_number_that_has_come_round_finds_nothing_wrong() {
+        let (mut lookup, mut table) = (Lookup::new(), Table::new(4096));
+        let name = Name::new(b"name");
+        for at in 0_u32..200_000 {
+            let value = at.to_le_bytes();
+            // Most go to other buckets, so that this one's numbers become very old.
+            let text = (at / 1000 * 1000).to_string();
+            let others = Name::new(text.as_bytes());
+            let name = if at % 70_000 == 0 { &name } else { &others };
+            let evicted = table.insert(name.bytes, &value);
+            lookup.evicted(evicted);
+            lookup.added(name);
+            assert_eq!(lookup.find(&table, name, &value), Found::Field(62));
+            for age in [0, 1, 15, 60, lookup.links.len() - 1] {
+                if let Some((old_name, old_value)) = table.entry(age) {
+                    let (old_name, old_value) = (old_name.to_vec(), old_value.to_vec());
+                    let found = lookup.find(&table, &Name::new(&old_name), &old_value);
+                    // It may be too far down its bucket to be found, but is never taken for another.
+                    assert!(
+                        found == Found::Field(62 + age) || (age > 0 && matches!(found, Found::Name { .. }))
+                    );
+                }
+            }
+        }
+    }
+}

@@ -149,3 +149,85 @@ impl Table {
         self.start = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What RFC 7541 §4 says, with a list.
+    #[derive(Default)]
+    struct Model {
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+        capacity: usize,
+    }
+
+    impl Model {
+        fn size(&self) -> usize {
+            self.entries.iter().map(|(name, value)| name.len() + value.len() + 32).sum()
+        }
+
+        fn set_capacity(&mut self, capacity: usize) {
+            self.capacity = capacity;
+            while self.size() > capacity {
+                self.entries.pop();
+            }
+        }
+
+        fn insert(&mut self, name: &[u8], value: &[u8]) {
+            self.entries.insert(0, (name.to_vec(), value.to_vec()));
+            self.set_capacity(self.capacity);
+        }
+    }
+
+    #[track_caller]
+    fn assert_same(table: &Table, model: &Model) {
+        assert_eq!((table.entries.len(), table.size()), (model.entries.len(), model.size()));
+        for (age, (name, value)) in model.entries.iter().enumerate() {
+            assert_eq!(table.entry(age), Some((&name[..], &value[..])));
+        }
+        assert_eq!(table.entry(model.entries.len()), None);
+        let most = table.capacity() * 9 / 4 + BUFFER_BYTES_MIN + 8 * size_of::<Entry>();
+        assert!(table.heap_bytes() <= most, "{} of {most}", table.heap_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_the_rfc_says(
+            steps in proptest::collection::vec((0_usize..40, 0_usize..300, proptest::option::weighted(0.05, 0_usize..2000)), 1..200),
+        ) {
+            let (mut table, mut model) = (Table::new(700), Model { capacity: 700, ..Model::default() });
+            for (at, (name_len, value_len, capacity)) in steps.into_iter().enumerate() {
+                let before = model.entries.len();
+                let (evicted, added) = if let Some(capacity) = capacity {
+                    model.set_capacity(capacity);
+                    (table.set_capacity(capacity), 0)
+                } else {
+                    let (name, value) = (vec![at as u8; name_len], vec![!at as u8; value_len]);
+                    model.insert(&name, &value);
+                    (table.insert(&name, &value), usize::from(name_len + value_len + 32 <= model.capacity))
+                };
+                prop_assert_eq!(before + added - evicted, model.entries.len());
+                assert_same(&table, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn h2_09_churn_moves_few_bytes_and_takes_no_memory() {
+        for len in [0, 10, 100, 1000, 1900, 2100, 4064] {
+            let (mut table, value) = (Table::new(4096), vec![b'x'; len]);
+            let (mut moved, mut inserted) = (0, 0);
+            for _ in 0..20_000 {
+                let base = table.base;
+                table.insert(b"", &value);
+                inserted += len;
+                if table.base != base {
+                    moved += table.bytes.len() - len;
+                }
+            }
+            assert!(moved <= 4 * inserted, "{len}: {moved} of {inserted}");
+            assert!(table.heap_bytes() <= 9 * 1024, "{len}: {}", table.heap_bytes());
+        }
+    }
+}
