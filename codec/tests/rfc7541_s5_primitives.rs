@@ -68,7 +68,7 @@ fn coded(bits: &str) -> Vec<u8> {
     let bits: Vec<u8> = bits.bytes().filter(|byte| *byte != b' ').map(|byte| byte - b'0').collect();
     let octets: Vec<u8> =
         bits.chunks(8).map(|octet| octet.iter().fold(0, |all, bit| all << 1 | bit)).collect();
-    assert!(bits.len() % 8 == 0 && octets.len() < 127);
+    assert!(bits.len().is_multiple_of(8) && octets.len() < 127);
     value(&[&[0x80 | octets.len() as u8], &octets[..]].concat())
 }
 
