@@ -2,7 +2,7 @@
 //! those bits are all ones and the rest follows by seven bits, the lowest first.
 #![allow(
     clippy::arithmetic_side_effects,
-    reason = "shifts of at most 21 and sums below 2^28 + 2^8, which `push` keeps so"
+    reason = "shifts of at most 21 and sums below 2^28 + 2^8, which `push` keeps so; lengths of what is in memory"
 )]
 
 use super::Error;
@@ -44,13 +44,33 @@ impl Integer {
 /// Writes `value` behind the bits of `first` that are not the prefix's.
 #[inline]
 pub(super) fn write(out: &mut Vec<u8>, first: u8, prefix: u32, value: usize) {
-    let full = mask(prefix) as usize;
-    if value < full {
-        out.push(first | value as u8);
-        return;
+    let full = mask(prefix);
+    match value.checked_sub(full as usize) {
+        None => out.push(first | value as u8),
+        Some(rest) => {
+            out.push(first | full as u8);
+            write_rest(out, rest);
+        }
     }
-    out.push(first | full as u8);
-    let mut rest = value - full;
+}
+
+/// As [`write`], for the length of what stands behind `out[at]`: into that octet, and behind it if it takes more.
+#[inline]
+pub(super) fn write_before(out: &mut Vec<u8>, at: usize, first: u8, prefix: u32) {
+    let (full, end) = (mask(prefix), out.len());
+    let len = end.saturating_sub(at + 1);
+    let rest = len.checked_sub(full as usize);
+    if let Some(octet) = out.get_mut(at) {
+        *octet = first | if rest.is_some() { full as u8 } else { len as u8 };
+    }
+    if let Some(rest) = rest {
+        write_rest(out, rest);
+        let octets = out.len() - end;
+        out.get_mut(at + 1..).unwrap_or_default().rotate_right(octets);
+    }
+}
+
+fn write_rest(out: &mut Vec<u8>, mut rest: usize) {
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
         rest >>= 7;
@@ -98,6 +118,19 @@ mod tests {
                     assert_eq!(read(&out, prefix), expected, "{value} by {prefix}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_before_what_it_is_of() {
+        for len in [0, 1, 126, 127, 128, 254, 255, 16_510, 16_511, 70_000] {
+            let text: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let (mut behind, mut before) = (b"x".to_vec(), b"x?".to_vec());
+            write(&mut behind, 0x80, 7, len);
+            behind.extend_from_slice(&text);
+            before.extend_from_slice(&text);
+            write_before(&mut before, 1, 0x80, 7);
+            assert!(behind == before, "{len}");
         }
     }
 

@@ -13,8 +13,10 @@ use std::collections::VecDeque;
 
 /// What an entry costs beside its name and its value (RFC 7541 §4.1).
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = 32;
-/// The smallest buffer that is allocated.
-const BUFFER_BYTES_MIN: usize = 256;
+/// The smallest buffer that is allocated: what the fields of a browser's first request take, mostly.
+const BUFFER_BYTES_MIN: usize = 1024;
+/// As many entries as are made room for at first.
+pub(super) const ENTRIES_MIN: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -59,7 +61,7 @@ impl Table {
             self.move_to_front();
             self.bytes.shrink_to(self.buffer_bytes_max());
         }
-        self.entries.shrink_to((self.capacity / ENTRY_OVERHEAD_BYTES).next_power_of_two());
+        self.entries.shrink_to((self.capacity / ENTRY_OVERHEAD_BYTES).next_power_of_two().max(ENTRIES_MIN));
         evicted
     }
 
@@ -73,6 +75,9 @@ impl Table {
         let at = self.base.wrapping_add(self.bytes.len() as u32);
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(ENTRIES_MIN);
+        }
         self.entries.push_front(Entry { at, name_len: name.len() as u32, value_len: value.len() as u32 });
         self.size += size;
         evicted
@@ -107,7 +112,7 @@ impl Table {
         self.capacity.checked_sub(ENTRY_OVERHEAD_BYTES)
     }
 
-    /// Memory: at most 2.25 times the capacity, beside [`BUFFER_BYTES_MIN`].
+    /// Memory: at most 2.25 times the capacity, and 1,280 bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
@@ -187,7 +192,7 @@ mod tests {
             assert_eq!(table.entry(age), Some((&name[..], &value[..])));
         }
         assert_eq!(table.entry(model.entries.len()), None);
-        let most = table.capacity() * 9 / 4 + BUFFER_BYTES_MIN + 8 * size_of::<Entry>();
+        let most = table.capacity() * 9 / 4 + 1280;
         assert!(table.heap_bytes() <= most, "{} of {most}", table.heap_bytes());
     }
 
@@ -227,7 +232,7 @@ mod tests {
                 }
             }
             assert!(moved <= 4 * inserted, "{len}: {moved} of {inserted}");
-            assert!(table.heap_bytes() <= 9 * 1024, "{len}: {}", table.heap_bytes());
+            assert!(table.heap_bytes() <= 9 * 4096 / 4 + 1280, "{len}: {}", table.heap_bytes());
         }
     }
 }

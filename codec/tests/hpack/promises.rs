@@ -21,7 +21,7 @@ pub fn any_octets(input: &[u8]) {
         let block = |octets: &[u8], decoder: &mut Decoder| {
             let transcript = decode(decoder, limits, &octets.chunks(by).collect::<Vec<_>>());
             let table_bytes_max = table_bytes_max.max(later_bytes_max.unwrap_or_default());
-            let most = table_bytes_max * 9 / 4 + table_bytes_max.max(limits.bytes_max) * 3 / 2 + 2048;
+            let most = table_bytes_max * 9 / 4 + table_bytes_max.max(limits.bytes_max) * 3 / 2 + 3072;
             assert!(decoder.heap_bytes() <= most);
             transcript
         };
