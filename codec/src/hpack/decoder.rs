@@ -9,6 +9,9 @@ use super::literal::{Form, Literal};
 use super::table::Table;
 use super::{Error, TABLE_BYTES_MAX, statics};
 
+/// What a block may add to the table, in lists of the largest size or in tables, whichever is larger.
+const INSERTED_LISTS_MAX: u64 = 16;
+
 /// A field of a header block, borrowed from the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -36,6 +39,8 @@ pub struct Decoder {
     fields_begun: bool,
     literal: Literal,
     list: List,
+    /// Bytes that this block has added to the table.
+    inserted_bytes: u64,
     error: Option<Error>,
 }
 
@@ -78,6 +83,7 @@ impl Decoder {
             fields_begun: false,
             literal: Literal::default(),
             list: List::default(),
+            inserted_bytes: 0,
             error: None,
         }
     }
@@ -95,9 +101,10 @@ impl Decoder {
         }
     }
 
-    /// Begins a block: what its list may have.
+    /// Begins a block: what its list may have. Without it, a block is charged to the account of the one before.
     pub fn begin(&mut self, limits: ListLimits) {
         self.list = List::new(limits);
+        self.inserted_bytes = 0;
     }
 
     /// Decodes a fragment; `is_last` ends the block. `field` is called for each field that is complete and within the
@@ -247,13 +254,20 @@ impl Decoder {
         if let (true, Some((name, value))) = (shown, literal.text) {
             field(Field { name, value, never_indexed: literal.form == Form::Never });
         }
-        match (literal.form, literal.text) {
-            (Form::Incremental, Some((name, value))) => {
-                self.table.insert(name, value);
+        if literal.form == Form::Incremental {
+            match literal.text {
+                Some((name, value)) if self.table.has_room_for(name.len(), value.len()) => {
+                    self.inserted_bytes =
+                        self.inserted_bytes.saturating_add(name.len().saturating_add(value.len()) as u64);
+                    let most = self.list.bytes_max().max(self.table_bytes_max) as u64;
+                    if self.inserted_bytes > most.saturating_mul(INSERTED_LISTS_MAX) {
+                        return Err(Error::InsertedTooMuch);
+                    }
+                    self.table.insert(name, value);
+                }
+                // One that is larger than the table empties it (RFC 7541 §4.4), and may not have been kept.
+                _ => self.table.clear(),
             }
-            // It was not kept because it is larger than the table (RFC 7541 §4.4).
-            (Form::Incremental, None) => self.table.clear(),
-            (Form::Without | Form::Never, _) => {}
         }
         Ok(())
     }

@@ -50,8 +50,9 @@ impl Scratch {
         input: &[u8],
         bytes_max: usize,
     ) -> Result<Kept, Error> {
-        let (mut decoded, mut all) = (0, true);
-        for piece in input.chunks(PIECE_BYTES) {
+        let (mut decoded, mut all, mut rest) = (0, true, input);
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at_checked(PIECE_BYTES).unwrap_or((rest, &[]));
             if !all {
                 self.used = 0;
             }
@@ -60,6 +61,7 @@ impl Scratch {
             decoded += written;
             self.used += written;
             all = all && self.used <= bytes_max;
+            rest = behind;
         }
         Ok(Kept { decoded, all })
     }
