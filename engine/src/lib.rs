@@ -103,6 +103,11 @@ mod relay;
 mod settings;
 mod settle;
 mod shared;
+#[cfg(feature = "simulate")]
+pub mod simulate;
+#[cfg(not(feature = "simulate"))]
+#[path = "simulate/off.rs"]
+mod simulate;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;

@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    io::{Buffer, Connection, ROOM_BYTES, Received, Stream, Wait},
+    io::{Buffer, Connection, ROOM_BYTES, Received, Wait, connect},
     lane::Lane,
 };
 use std::{
@@ -44,7 +44,7 @@ impl Lane {
     /// # Errors
     /// The system's, such as a refusal; there is no time limit but the system's own.
     pub async fn connect(&self, address: &Address) -> io::Result<Link> {
-        let stream = Stream::connect(address, None).await?;
+        let stream = connect(address, None).await?;
         Ok(Link {
             io: Connection::new(stream, &self.0.buffers, &self.0.pumps),
             lane: self.clone(),

@@ -9,12 +9,11 @@ use crate::{
     },
     error::Result,
     exchange::After,
-    io::{self, Listener},
+    io::{self, Listener, system},
     lane::Lane,
     metrics::Metric,
     shared::sources::Counted,
     sink::Event,
-    sys,
 };
 use corelane_codec::RequestHead;
 use std::{future::Future, io::ErrorKind, rc::Rc, time::Duration};
@@ -59,7 +58,7 @@ pub(crate) async fn accept<F, S>(
                     if !std::mem::replace(&mut said, true) {
                         let address = entrance.door.local.clone();
                         lane.event(&Event::AcceptFailed { address, error: error.to_string() });
-                    } else if sys::is_out_of_descriptors(&error) {
+                    } else if system::is_out_of_descriptors(&error) {
                         // They have waited for a pause, and there is still no descriptor: they are told.
                         entrance.turn_away();
                     }
@@ -77,7 +76,7 @@ pub(crate) async fn accept<F, S>(
         return;
     }
     // Closing the socket resets whoever waits in its queue, so they are taken first, however many there are already.
-    for _ in 0..sys::BACKLOG {
+    for _ in 0..system::BACKLOG {
         lane.0.process.crowd.all.take_anyway(lane.id());
         if !matches!(entrance.take(), Came::In | Came::Gone) {
             break;
@@ -176,7 +175,7 @@ where
             }
             lane.0.metrics.count(Metric::ConnectionsRefused);
         }
-        lane.0.reserve.set(sys::reserve());
+        lane.0.reserve.set(system::reserve());
     }
 
     fn say_full(&self) {

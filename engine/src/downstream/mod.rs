@@ -7,7 +7,7 @@ use crate::{
     content::{Pull, pull},
     door::Door,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received, Stream, Wait},
+    io::{Arrival, Buffer, Connection, Received, Wait, Watch},
     lane::Lane,
     shared::sources::Counted,
     wheel::{Tick, Timer},
@@ -99,7 +99,7 @@ pub(crate) enum Next {
 impl Downstream {
     pub(crate) fn new(
         lane: &Lane,
-        stream: Stream,
+        stream: Watch,
         peer: Address,
         came_by: (Rc<Door>, Option<Counted>),
     ) -> Rc<Self> {
