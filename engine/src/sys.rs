@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -55,12 +55,6 @@ pub(crate) fn silence(fd: RawFd) {
     let mut said = [0u8; 8];
     // SAFETY: the pointer and the length are of a live array; the caller keeps `fd` open.
     unsafe { libc::read(fd, said.as_mut_ptr().cast(), said.len()) };
-}
-
-/// The wall's time, which may jump: for logs and `Date`, never for deadlines.
-#[expect(clippy::disallowed_methods, reason = "this is the clock")]
-pub(crate) fn wall() -> SystemTime {
-    SystemTime::now()
 }
 
 /// A timer of the monotonic clock, disarmed: readable once it has gone off.

@@ -13,7 +13,7 @@ use std::{
     io,
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{OwnedFd, RawFd},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 pub(crate) use crate::simulate::Fd;
@@ -47,10 +47,6 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<(Fd, Address)> {
 
 pub(crate) fn monotonic() -> Duration {
     world().map_or_else(sys::monotonic, |world| world.now())
-}
-
-pub(crate) fn wall() -> SystemTime {
-    world().map_or_else(sys::wall, |world| world.wall())
 }
 
 pub(crate) fn random() -> u64 {

@@ -21,6 +21,7 @@ use crate::{
     rate_limit::Leases,
     record::Record,
     settings::Settings,
+    simulate::Alive,
     sink::{Event, Sink},
     turn::Turns,
     upstream::{Asked, Cluster, Known, Members, Peer, Pool, Turnstile, Upstream},
@@ -106,6 +107,7 @@ pub(crate) struct Inner {
     has_spare: Cell<bool>,
     /// A descriptor to close when there is none to accept with.
     pub(crate) reserve: Cell<Option<Fd>>,
+    _alive: Alive,
 }
 
 impl std::fmt::Debug for Lane {
@@ -168,6 +170,7 @@ impl Lane {
             serving: RefCell::default(),
             has_spare: Cell::new(false),
             reserve: Cell::new(io::system::reserve()),
+            _alive: Alive::new(),
             process,
         }))
     }

@@ -120,6 +120,11 @@ impl Socket {
         }
     }
 
+    /// Whether the network has lost one of its ends, so that neither will hear of the other again.
+    pub fn has_vanished(&self) -> bool {
+        self.calls().has_vanished(self.fd.as_raw_fd())
+    }
+
     /// Nothing more is sent.
     pub fn end(&self) {
         self.calls().shutdown(self.fd.as_raw_fd(), Shutdown::Write);

@@ -126,7 +126,7 @@ impl Calls {
             table.push(None);
         }
         if let Object::Socket(socket) = object {
-            self.kernel().network.hold(socket);
+            self.kernel().network.hold(socket, is_lanes);
         }
         table[index] = Some(Entry { object, is_lanes });
         self.0.note(index as u64);
@@ -273,6 +273,11 @@ impl Calls {
         if let Ok(socket) = self.socket(fd) {
             self.break_off(socket);
         }
+    }
+
+    pub(super) fn has_vanished(&self, fd: RawFd) -> bool {
+        let network = &self.kernel().network;
+        self.socket(fd).is_ok_and(|socket| network.with(socket, |end| end.has_vanished))
     }
 
     pub(crate) fn queued_bytes(&self, fd: RawFd) -> u64 {

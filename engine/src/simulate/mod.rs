@@ -53,4 +53,4 @@ pub(crate) use descriptor::{Descriptor, Fd};
 pub use faults::Faults;
 pub(crate) use kernel::{Calls, kernel};
 pub use world::World;
-pub(crate) use world::world;
+pub(crate) use world::{Alive, world};

@@ -45,8 +45,11 @@ impl Network {
         f(&mut self.ends.borrow_mut()[end])
     }
 
-    pub(super) fn hold(&self, end: usize) {
-        self.with(end, |end| end.descriptors += 1);
+    pub(super) fn hold(&self, end: usize, is_lanes: bool) {
+        self.with(end, |end| {
+            end.descriptors += 1;
+            end.is_lanes = is_lanes;
+        });
     }
 
     pub(super) fn hold_listener(&self, listener: usize) {
@@ -75,6 +78,13 @@ impl Network {
 
     pub(super) fn wait_for_guest(&self, listener: usize, cx: &Context<'_>) {
         self.listeners.borrow()[listener].waiting.add(cx);
+    }
+
+    /// What was drawn for connections that there are is taken back.
+    pub(super) fn calm(&self) {
+        for end in self.ends.borrow_mut().iter_mut() {
+            (end.resets_at, end.vanishes_at) = (None, None);
+        }
     }
 
     fn add(&self, end: End) -> usize {
@@ -181,9 +191,8 @@ impl Calls {
         }
         self.0.after(wait, move |world| {
             let calls = Self::of(world.clone());
-            match calls.arrive(end, to, from).filter(|_| !is_refused) {
-                Some(()) => {}
-                None => calls.fails(end, libc::ECONNREFUSED),
+            if is_refused || calls.arrive(end, to, from).is_none() {
+                calls.fails(end, libc::ECONNREFUSED);
             }
         });
         Ok((fd, false))

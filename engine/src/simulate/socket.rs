@@ -17,6 +17,8 @@ const RECEIVE_ROOM: usize = 64 << 10;
 const PIECE_BYTES: usize = 16 << 10;
 /// How long what was sent may go without an answer before a connection is given up.
 const UNANSWERED_MAX: Duration = Duration::from_secs(60);
+/// How long those outside take to find out that the other end has vanished.
+const UNNOTICED_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -32,6 +34,7 @@ pub(super) struct End {
     pub(super) state: State,
     pub(super) peer_address: SocketAddr,
     pub(super) descriptors: usize,
+    pub(super) is_lanes: bool,
     /// What has come and nobody has read.
     pub(super) received: VecDeque<u8>,
     pub(super) has_fin: bool,
@@ -48,7 +51,7 @@ pub(super) struct End {
     sent: u64,
     pub(super) resets_at: Option<u64>,
     pub(super) vanishes_at: Option<u64>,
-    has_vanished: bool,
+    pub(super) has_vanished: bool,
     /// It had a descriptor, and has none any more.
     is_closed: bool,
     pub(super) readers: Waiting,
@@ -61,6 +64,7 @@ impl End {
             state,
             peer_address,
             descriptors: 0,
+            is_lanes: false,
             received: VecDeque::new(),
             has_fin: false,
             error: None,
@@ -116,9 +120,9 @@ impl Calls {
         self.kernel().network.with(end, f)
     }
 
-    /// A part of what could be done, now and then.
+    /// A part of what could be done, now and then, for lanes.
     fn short(&self, most: usize) -> usize {
-        if most > 1 && self.0.chance(self.0.0.faults.get().short) {
+        if most > 1 && self.0.is_on_lane() && self.0.chance(self.0.0.faults.get().short) {
             1 + self.0.below(most as u64 - 1) as usize
         } else {
             most
@@ -249,13 +253,18 @@ impl Calls {
             let State::Open { peer } = self.with(end, |end| end.state) else { return true };
             for end in [end, peer] {
                 self.with(end, |end| end.has_vanished = true);
-                // The system gives up what is not acknowledged (tcp(7), TCP_USER_TIMEOUT).
-                self.0.after(UNANSWERED_MAX, move |world| {
-                    let calls = Self::of(world.clone());
-                    if calls.with(end, |end| end.in_flight + end.unsent.len() > 0) {
-                        calls.fails(end, libc::ETIMEDOUT);
-                    }
-                });
+                // The system gives up what is not acknowledged (tcp(7), TCP_USER_TIMEOUT). Those outside find out in time
+                // even if they wait for something; a lane has to have deadlines of its own.
+                for (wait, is_last) in [(UNANSWERED_MAX, false), (UNNOTICED_MAX, true)] {
+                    self.0.after(wait, move |world| {
+                        let calls = Self::of(world.clone());
+                        let is_noticed =
+                            |end: &mut End| end.in_flight + end.unsent.len() > 0 || is_last && !end.is_lanes;
+                        if calls.with(end, is_noticed) {
+                            calls.fails(end, libc::ETIMEDOUT);
+                        }
+                    });
+                }
             }
         }
         resets || vanishes

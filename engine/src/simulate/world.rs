@@ -43,6 +43,29 @@ pub(super) struct Inner {
     trace: Cell<u64>,
     pub(super) panics: RefCell<Vec<String>>,
     next_pause: Cell<Duration>,
+    lanes: Cell<usize>,
+}
+
+/// A lane is in memory.
+pub(crate) struct Alive(());
+
+impl Alive {
+    pub(crate) fn new() -> Self {
+        count_lanes(|lanes| lanes + 1);
+        Self(())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        count_lanes(|lanes| lanes.saturating_sub(1));
+    }
+}
+
+fn count_lanes(change: impl Fn(usize) -> usize) {
+    if let Some(world) = world() {
+        world.0.lanes.set(change(world.0.lanes.get()));
+    }
 }
 
 struct Event {
@@ -92,6 +115,7 @@ impl World {
             trace: Cell::new(seed),
             panics: RefCell::default(),
             next_pause: Cell::new(Duration::from_secs(2)),
+            lanes: Cell::new(0),
         }));
         WORLD.with(|place| *place.borrow_mut() = Some(world.clone()));
         world
@@ -105,9 +129,15 @@ impl World {
         WORLD.with(|place| place.borrow_mut().take());
     }
 
-    /// What may go wrong from now on.
+    /// What may go wrong from now on. Connections that there are break no more.
     pub fn set_faults(&self, faults: Faults) {
         self.0.faults.set(faults);
+        self.0.kernel.network.calm();
+    }
+
+    /// How many lanes there are in memory: one that has ended is held by something that was forgotten.
+    pub fn lanes_alive(&self) -> usize {
+        self.0.lanes.get()
     }
 
     /// Time since the world began, and a second more.
