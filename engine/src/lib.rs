@@ -72,6 +72,7 @@
 
 mod address;
 mod body;
+mod bug;
 mod client;
 mod config;
 mod content;

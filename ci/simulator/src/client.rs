@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a client waits for anything before it says that it is stuck.
+/// How long nothing may come or go before a client says that it is stuck: longer than any wait of the engine's.
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A client: one connection, and some requests on it.
@@ -40,6 +40,8 @@ enum Manner {
     Slow,
     /// It reads in small pieces, with pauses.
     Lazy,
+    /// It ends its half behind its last request, as it may.
+    Ends,
     /// It goes away after so many bytes: by a reset, a close, or by ending its half.
     Leaves {
         after: usize,
@@ -133,6 +135,9 @@ impl Client {
                         break;
                     }
                 }
+                if manner == Manner::Ends {
+                    pen.socket.end();
+                }
                 // Whoever reads knows by this that no more comes.
                 talk.wanted.set(usize::MAX);
                 talk.tell();
@@ -152,7 +157,7 @@ impl Client {
     }
 
     fn draw_calm(rng: &mut Rng) -> Manner {
-        [Manner::Plain, Manner::Plain, Manner::Slow, Manner::Lazy][rng.below(4) as usize]
+        [Manner::Plain, Manner::Plain, Manner::Slow, Manner::Lazy, Manner::Ends][rng.below(5) as usize]
     }
 
     fn draw_manner(rng: &mut Rng) -> Manner {
@@ -266,16 +271,17 @@ impl Client {
     fn watch(&self, socket: Rc<Socket>, is_done: Rc<Cell<bool>>) {
         let (world, ledger, number) = (self.world.clone(), self.ledger.clone(), self.number);
         self.world.spawn(async move {
-            let mut waited = Duration::ZERO;
-            while waited < PATIENCE && !is_done.get() {
+            let began = world.now();
+            while !is_done.get() {
                 world.sleep(PATIENCE / 40).await;
-                waited += PATIENCE / 40;
-            }
-            if !is_done.get() {
+                let waited = world.now().saturating_sub(began.max(socket.moved()));
+                if is_done.get() || waited < PATIENCE {
+                    continue;
+                }
                 if !socket.has_vanished() {
                     ledger.violate("stuck", format!("client {number} has waited for {PATIENCE:?}"));
                 }
-                socket.reset();
+                return socket.reset();
             }
         });
     }

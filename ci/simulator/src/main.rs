@@ -1,5 +1,6 @@
 //! `ci/simulate`: whole engines in a simulated world, broken on purpose, by one seed each.
 
+mod bugs;
 mod client;
 mod hostile;
 mod ledger;
@@ -10,6 +11,7 @@ mod search;
 mod spec;
 mod wire;
 
+use bugs::Mistake;
 use clap::Parser;
 use plan::Changes;
 use std::process::ExitCode;
@@ -39,6 +41,12 @@ struct Cli {
     /// Goes on after a failure, to this many.
     #[arg(long, default_value_t = 1)]
     failures: usize,
+    /// Has the engine make a mistake, by its name, to see that it is found. The exit code is 1 if it is not.
+    #[arg(long, value_name = "NAME")]
+    bug: Option<Mistake>,
+    /// Has the engine make each of its mistakes in turn, and says how long each took to be found.
+    #[arg(long)]
+    bugs: bool,
     /// Does not make failures smaller.
     #[arg(long)]
     no_shrink: bool,
@@ -49,5 +57,10 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if search::search(&cli) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_fine = match cli.bug {
+        Some(mistake) => bugs::find(&cli, &[mistake]),
+        None if cli.bugs => bugs::find(&cli, &Mistake::all()),
+        None => search::search(&cli),
+    };
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

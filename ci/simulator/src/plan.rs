@@ -103,6 +103,7 @@ impl Plan {
                 _ => faults.pause = part,
             }
         }
+        faults.room_bytes = [4 << 10, 64 << 10, 64 << 10, 2 << 20][rng.below(4) as usize];
         faults.disorder = [0, 0, 2_000][rng.below(3) as usize];
         faults
     }

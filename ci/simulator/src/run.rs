@@ -9,7 +9,7 @@ use crate::{
 };
 use corelane_engine::{
     Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Upstream,
-    simulate::{Faults, World},
+    simulate::{Bug, Faults, World},
 };
 use std::{
     cell::Cell,
@@ -23,7 +23,7 @@ use std::{
 };
 
 /// How long the clients of a part may take together.
-const PART: Duration = Duration::from_secs(2_000);
+const PART: Duration = Duration::from_secs(20_000);
 /// How long a connection may stay after its client has gone.
 const LINGER_MAX: Duration = Duration::from_secs(10);
 /// Polls and events that a run may take: more is a task that spins.
@@ -66,7 +66,13 @@ struct Run {
 
 /// Does what a plan says.
 pub(crate) fn run(plan: &Plan) -> Outcome {
+    run_with(plan, None)
+}
+
+/// The same, with an engine that makes a mistake.
+pub(crate) fn run_with(plan: &Plan, bug: Option<Bug>) -> Outcome {
     let world = World::begin(plan.seed, Faults::none());
+    world.set_bug(bug);
     let ledger = Rc::new(Ledger::default());
     let origins = (0..plan.origins).map(|n| Origin {
         world: world.clone(),

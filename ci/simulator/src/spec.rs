@@ -112,6 +112,7 @@ fn bytes(rng: &mut Rng) -> usize {
         1..=5 => rng.below(300) as usize,
         6 | 7 => rng.below(20_000) as usize,
         8 => rng.below(70_000) as usize,
+        _ if rng.below(8) == 0 => rng.below(1_500_000) as usize,
         _ => rng.below(200_000) as usize,
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     io::{Arrival, Buffer, Connection, Received, Wait, Watch},
     lane::Lane,
     shared::sources::Counted,
+    simulate::{Bug, has},
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -159,7 +160,7 @@ impl Downstream {
             } else {
                 due
             };
-            if self.lane.0.wheel.expired(&self.timer, due) {
+            if !(begun && has(Bug::ClientTimerNeverArmed)) && self.lane.0.wheel.expired(&self.timer, due) {
                 return Poll::Ready(if begun {
                     Err(Error::new(Side::Downstream, Stage::Head, ErrorKind::Timeout))
                 } else {
@@ -347,7 +348,7 @@ impl Downstream {
         }
         self.io.begin_receive(None, Wait::Long);
         match ready!(self.io.poll_arrival(cx)) {
-            Arrival::End if end_is_gone => gone(),
+            Arrival::End if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
             Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => gone(),
         }
@@ -394,6 +395,9 @@ impl Downstream {
                 return Poll::Ready(Ok(pull));
             }
             if self.ended.get() {
+                if has(Bug::UploadTruncationIsEnd) {
+                    return Poll::Ready(Ok(Pull::End));
+                }
                 let error = self.codec.borrow_mut().receive_end().err();
                 let kind = error.map_or(corelane_codec::Kind::Truncated, |error| error.kind);
                 return Poll::Ready(Err(Error::protocol(Side::Downstream, Stage::Transfer, kind)));
@@ -487,7 +491,7 @@ impl Downstream {
 
     /// Ends a connection whose response cannot be completed, so that the client can tell.
     pub(crate) fn cut_short(&self) {
-        if self.ends_with_close.get() {
+        if self.ends_with_close.get() && !has(Bug::CutWithoutReset) {
             self.io.abort();
         } else {
             self.io.shutdown(Shutdown::Both);
@@ -508,7 +512,8 @@ impl Downstream {
 
     /// Puts the framing around a piece of content.
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
-        let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
+        let count = piece.len() + usize::from(has(Bug::ChunkOffByOne));
+        let wrap = self.codec.borrow_mut().send_data(count).map_err(|error| ours(error.kind))?;
         assert!(
             piece.prepend(wrap.before()),
             "there is room for a chunk's size in front of what was received"

@@ -19,6 +19,7 @@ use super::{
     pipe::Pipe,
     system,
 };
+use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -399,7 +400,9 @@ impl Connection {
         match system::send_now(self.fd, buffer.as_slice()) {
             Ok(count) => {
                 slots.sent(count);
-                buffer.consume(count);
+                if !has(Bug::ShortSendRepeated) || count == buffer.len() {
+                    buffer.consume(count);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -407,7 +410,7 @@ impl Connection {
                 return Err(error);
             }
         }
-        let is_all = buffer.is_empty();
+        let is_all = buffer.is_empty() || has(Bug::ShortSendForgotten);
         if is_all {
             self.buffers.give(buffer);
         } else {
@@ -499,6 +502,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if has(Bug::DescriptorLeaked) {
+            std::mem::forget(self.watch.clone());
+        }
         let Some(active) = self.active.borrow_mut().take() else { return };
         let Slots { rx, tx, received, partial, unsent, failed, .. } = &*active.slots;
         for buffer in [received.take().map(|(_, buffer)| buffer), partial.take(), unsent.take()] {

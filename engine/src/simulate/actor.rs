@@ -120,6 +120,11 @@ impl Socket {
         }
     }
 
+    /// When a byte has gone either way last.
+    pub fn moved(&self) -> Duration {
+        self.calls().moved(self.fd.as_raw_fd())
+    }
+
     /// Whether the network has lost one of its ends, so that neither will hear of the other again.
     pub fn has_vanished(&self) -> bool {
         self.calls().has_vanished(self.fd.as_raw_fd())

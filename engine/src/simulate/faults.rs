@@ -6,6 +6,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Faults {
+    /// What a socket takes in each direction before somebody reads it, in bytes. That is no fault; how much of it there is
+    /// decides who waits for whom.
+    pub room_bytes: usize,
     /// A piece that is sent arrives in pieces of at most so many bytes; 0: as it was sent.
     pub piece_bytes_max: usize,
     /// The system takes or gives a part of what it could.
@@ -47,6 +50,7 @@ impl Faults {
     /// A world in which nothing goes wrong, and messages take some microseconds.
     pub const fn none() -> Self {
         Self {
+            room_bytes: 64 << 10,
             piece_bytes_max: 0,
             short: 0,
             stall: 0,

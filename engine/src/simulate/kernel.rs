@@ -275,6 +275,11 @@ impl Calls {
         }
     }
 
+    pub(super) fn moved(&self, fd: RawFd) -> Duration {
+        let network = &self.kernel().network;
+        self.socket(fd).map_or(Duration::ZERO, |socket| network.with(socket, |end| end.moved))
+    }
+
     pub(super) fn has_vanished(&self, fd: RawFd) -> bool {
         let network = &self.kernel().network;
         self.socket(fd).is_ok_and(|socket| network.with(socket, |end| end.has_vanished))

@@ -39,6 +39,7 @@
 //! ```
 
 mod actor;
+mod bugs;
 mod descriptor;
 mod faults;
 mod kernel;
@@ -48,9 +49,10 @@ mod socket;
 mod threads;
 mod world;
 
+pub use crate::bug::Bug;
 pub use actor::{Acceptor, Socket};
 pub(crate) use descriptor::{Descriptor, Fd};
 pub use faults::Faults;
 pub(crate) use kernel::{Calls, kernel};
 pub use world::World;
-pub(crate) use world::{Alive, world};
+pub(crate) use world::{Alive, has, world};

@@ -176,7 +176,7 @@ impl Calls {
         }
         let source = source.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1)));
         let from = SocketAddr::new(source, self.network().port());
-        let end = self.network().add(End::new(to, State::Connecting));
+        let end = self.network().add(End::new(to, State::Connecting, faults.room_bytes));
         let fd = self.open(Object::Socket(end))?;
         let mut wait = self.way() + self.way();
         if is_lanes && self.0.chance(faults.late_connect) {
@@ -214,7 +214,11 @@ impl Calls {
             return None;
         }
         let listener = listening[self.0.below(listening.len() as u64) as usize];
-        let server = self.network().add(End::new(from, State::Open { peer: client }));
+        let server = self.network().add(End::new(
+            from,
+            State::Open { peer: client },
+            self.0.0.faults.get().room_bytes,
+        ));
         self.plan_faults(client, server);
         self.network().with(client, |end| {
             end.state = State::Open { peer: server };

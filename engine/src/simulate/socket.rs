@@ -9,10 +9,6 @@ use super::{
 };
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
-/// What an end takes before it has got rid of it.
-const SEND_ROOM: usize = 64 << 10;
-/// What an end takes before somebody reads it.
-const RECEIVE_ROOM: usize = 64 << 10;
 /// What goes in one piece.
 const PIECE_BYTES: usize = 16 << 10;
 /// How long what was sent may go without an answer before a connection is given up.
@@ -33,8 +29,11 @@ pub(super) enum State {
 pub(super) struct End {
     pub(super) state: State,
     pub(super) peer_address: SocketAddr,
+    room_bytes: usize,
     pub(super) descriptors: usize,
     pub(super) is_lanes: bool,
+    /// When something came here last.
+    pub(super) moved: Duration,
     /// What has come and nobody has read.
     pub(super) received: VecDeque<u8>,
     pub(super) has_fin: bool,
@@ -59,12 +58,14 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(peer_address: SocketAddr, state: State) -> Self {
+    pub(super) fn new(peer_address: SocketAddr, state: State, room_bytes: usize) -> Self {
         Self {
             state,
             peer_address,
+            room_bytes,
             descriptors: 0,
             is_lanes: false,
+            moved: Duration::ZERO,
             received: VecDeque::new(),
             has_fin: false,
             error: None,
@@ -102,7 +103,7 @@ impl End {
     }
 
     fn room(&self) -> usize {
-        SEND_ROOM.saturating_sub(self.unsent.len() + self.in_flight)
+        self.room_bytes.saturating_sub(self.unsent.len() + self.in_flight)
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -110,7 +111,7 @@ impl End {
             State::Connecting => false,
             State::Dead => true,
             // As the real one: not for a byte of room.
-            State::Open { .. } => self.is_write_shut || self.room() >= SEND_ROOM / 3,
+            State::Open { .. } => self.is_write_shut || self.room() >= self.room_bytes / 3,
         }
     }
 }
@@ -189,7 +190,8 @@ impl Calls {
             if has_vanished {
                 return;
             }
-            let room = RECEIVE_ROOM.saturating_sub(self.with(peer, |peer| peer.received.len()) + in_flight);
+            let room =
+                self.with(peer, |peer| peer.room_bytes.saturating_sub(peer.received.len() + in_flight));
             let mut count = unsent.min(room).min(PIECE_BYTES);
             if faults.piece_bytes_max > 0 && count > 0 {
                 count = count.min(1 + self.0.below(faults.piece_bytes_max as u64) as usize);
@@ -275,11 +277,16 @@ impl Calls {
         if self.with(from, |from| from.has_vanished) {
             return;
         }
-        self.with(from, |from| from.in_flight = from.in_flight.saturating_sub(count));
+        let now = self.0.now();
+        self.with(from, |from| {
+            from.in_flight = from.in_flight.saturating_sub(count);
+            from.moved = now;
+        });
         let is_taken = self.with(to, |to| {
             let is_taken = !to.is_dead() && !to.is_closed;
             if is_taken {
                 to.received.extend(&piece);
+                to.moved = self.0.now();
                 to.readers.wake(&self.0);
             }
             is_taken

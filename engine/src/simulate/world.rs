@@ -1,6 +1,6 @@
 //! The world: its clock, its chance, and what is going to happen in it.
 
-use super::{faults::Faults, kernel::Kernel, schedule::Schedule};
+use super::{Bug, faults::Faults, kernel::Kernel, schedule::Schedule};
 use corelane_balancer::Rng;
 use std::{
     cell::{Cell, RefCell},
@@ -44,6 +44,12 @@ pub(super) struct Inner {
     pub(super) panics: RefCell<Vec<String>>,
     next_pause: Cell<Duration>,
     lanes: Cell<usize>,
+    bug: Cell<Option<Bug>>,
+}
+
+/// Whether this mistake is made.
+pub(crate) fn has(bug: Bug) -> bool {
+    world().is_some_and(|world| world.0.bug.get() == Some(bug))
 }
 
 /// A lane is in memory.
@@ -116,6 +122,7 @@ impl World {
             panics: RefCell::default(),
             next_pause: Cell::new(Duration::from_secs(2)),
             lanes: Cell::new(0),
+            bug: Cell::new(None),
         }));
         WORLD.with(|place| *place.borrow_mut() = Some(world.clone()));
         world
@@ -133,6 +140,11 @@ impl World {
     pub fn set_faults(&self, faults: Faults) {
         self.0.faults.set(faults);
         self.0.kernel.network.calm();
+    }
+
+    /// The engine makes this mistake from now on.
+    pub fn set_bug(&self, bug: Option<Bug>) {
+        self.0.bug.set(bug);
     }
 
     /// How many lanes there are in memory: one that has ended is held by something that was forgotten.

@@ -6,6 +6,7 @@ use super::{
     roster::{Lease, Roster},
     upload::Manner,
 };
+use crate::simulate::{Bug, has};
 use crate::{
     address::Address,
     body::Source,
@@ -210,7 +211,10 @@ impl<'r> Attempts<'r> {
     }
 
     fn verdict(&self, last: &Last) -> Verdict {
-        let message = Message { idempotent: self.idempotent, replayable: self.request.is_replayable() };
+        let message = Message {
+            idempotent: self.idempotent || has(Bug::PostRepeated),
+            replayable: self.request.is_replayable(),
+        };
         if !message.replayable {
             // Even if nothing was written: a part of the content is gone.
             return Verdict::GiveUp(retry::Why::NotReplayable);
@@ -343,7 +347,7 @@ impl NextAttempt<'_, '_> {
             head: attempts.head.as_ref().unwrap_or(own_head),
             content: &mut body.0,
             exchange: &attempts.exchange,
-            manner: Manner { expects, once: !attempts.idempotent },
+            manner: Manner { expects, once: !attempts.idempotent && !has(Bug::PostRepeated) },
             timeout,
         };
         let result = attempt::run(lease, order).await;
