@@ -35,6 +35,8 @@ pub struct Link {
     io: Connection,
     lane: Lane,
     input: RefCell<Option<Buffer>>,
+    /// The last receive took all that there was room for: there may be more.
+    filled: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -49,6 +51,7 @@ impl Lane {
             io: Connection::new(stream, &self.0.buffers, &self.0.pumps),
             lane: self.clone(),
             input: RefCell::default(),
+            filled: Cell::new(false),
             ended: Cell::new(false),
         })
     }
@@ -110,11 +113,13 @@ impl Link {
             {
                 buffer.make_room(&self.lane.0.buffers);
             }
-            self.io.begin_receive(input, Wait::Short);
+            // What came last was all that there was, and to look again at once mostly finds nothing.
+            self.io.begin_receive(input, if self.filled.get() { Wait::Short } else { Wait::Long });
         }
         let received = ready!(self.io.poll_receive(cx))?;
         self.ended.set(matches!(received, Received::End(_)));
         let (Received::Bytes(buffer) | Received::End(buffer)) = received;
+        self.filled.set(buffer.room() == 0);
         if buffer.is_empty() {
             self.lane.0.buffers.give(buffer);
         } else {

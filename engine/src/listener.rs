@@ -18,7 +18,8 @@ use crate::{
 use corelane_codec::RequestHead;
 use std::{future::Future, io::ErrorKind, rc::Rc, time::Duration};
 
-/// Connections accepted before the others get a turn.
+/// Connections accepted before the others get a turn, at most. It is as many as are likely to wait, by what came the last
+/// time: looking once more, to find nobody, costs a call for each time that somebody came.
 const BURST_MAX: usize = 64;
 /// How long a lane waits when it can accept nobody: no descriptor left, or too many connections.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -36,9 +37,10 @@ pub(crate) async fn accept<F, S>(
 {
     let entrance = Entrance { lane: lane.clone(), listener, door, seats };
     let (mut said, mut full) = (false, false);
+    let mut burst = 1;
     while lane.serving(&watch, entrance.is_wanted()).await {
         let mut accepted = 0;
-        while accepted < BURST_MAX {
+        while accepted < burst {
             let came = entrance.let_in();
             full &= matches!(came, Came::Full);
             said &= !matches!(came, Came::In);
@@ -71,6 +73,7 @@ pub(crate) async fn accept<F, S>(
         if accepted == BURST_MAX {
             lane.yield_now().await;
         }
+        burst = if accepted == burst { 2 * accepted } else { accepted }.clamp(1, BURST_MAX);
     }
     if watch.end() == Some(Leaving::Others) {
         return;

@@ -76,10 +76,16 @@ pub(crate) fn arm(fd: RawFd, wait: Duration) {
 }
 
 /// Sends some of `bytes` if the system takes it now; `WouldBlock` if it does not.
+///
+/// This and [`receive_now`] are the calls that every request makes. They go past the C library's own functions, which
+/// are points where a thread may be cancelled: in a process of several threads that costs two locked instructions more.
 pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: the pointer and the length are of a live slice, which is only read.
+    let flags = libc::c_long::from(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+    let nobody = std::ptr::null::<libc::sockaddr>();
+    // SAFETY: the pointer and the length are of a live slice, which is only read; no address is given.
     let sent = unsafe {
-        libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        let fd = libc::c_long::from(fd);
+        libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), flags, nobody, 0 as libc::c_long)
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -88,8 +94,13 @@ pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
 pub(crate) fn receive_now(fd: RawFd, bytes: &mut Vec<u8>, end: usize) -> io::Result<usize> {
     let filled = bytes.len();
     let room = end.min(bytes.capacity()).saturating_sub(filled);
-    // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity.
-    let received = unsafe { libc::recv(fd, bytes.as_mut_ptr().add(filled).cast(), room, libc::MSG_DONTWAIT) };
+    let (flags, nobody) = (libc::c_long::from(libc::MSG_DONTWAIT), std::ptr::null_mut::<libc::sockaddr>());
+    // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity; no address
+    // is asked for.
+    let received = unsafe {
+        let (fd, behind) = (libc::c_long::from(fd), bytes.as_mut_ptr().add(filled));
+        libc::syscall(libc::SYS_recvfrom, fd, behind, room, flags, nobody, nobody)
+    };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel has initialised `received` bytes more, which is at most `room`.
     unsafe { bytes.set_len(filled + received) };
@@ -120,6 +131,12 @@ pub(crate) fn splice(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> 
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?)) }
+}
+
+/// A descriptor that its owner has given away by [`IntoRawFd`](std::os::fd::IntoRawFd), and nobody else has.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: as the caller says, it is open and nobody else's.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Shuts down one or both directions; operations in flight on them finish.

@@ -26,6 +26,10 @@ use std::{
     time::Duration,
 };
 
+/// How long a client that promised to send nothing more may wait for its answer before it is watched, and a tick at most
+/// beyond that.
+const WATCH_AFTER: Duration = Duration::from_millis(50);
+
 /// What an idle connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
@@ -63,6 +67,8 @@ pub(crate) struct Downstream {
     /// The response has no end but the connection's: cutting it short must not look like one.
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
+    /// From when on a client that promised to send nothing more is watched.
+    watch_due: Cell<Option<Tick>>,
     waiting: Cell<Waiting>,
     /// Nothing has been received yet.
     fresh: Cell<bool>,
@@ -119,6 +125,7 @@ impl Downstream {
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
+            watch_due: Cell::new(None),
             waiting: Cell::new(Waiting::No),
             fresh: Cell::new(true),
             drowsy: Cell::new(false),
@@ -343,7 +350,7 @@ impl Downstream {
         if self.ended.get() {
             return if end_is_gone { gone() } else { Poll::Pending };
         }
-        if self.input.borrow().is_some() {
+        if self.input.borrow().is_some() || self.watches_later() {
             return Poll::Pending;
         }
         self.io.begin_receive(None, Wait::Long);
@@ -352,6 +359,17 @@ impl Downstream {
             Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => gone(),
         }
+    }
+
+    /// Whether it is too early to watch a client that promised to send nothing more. A watch costs more than it does for
+    /// others, where it becomes the wait for the next request: it has to be taken back. Most answers come before it is due.
+    fn watches_later(&self) -> bool {
+        if self.io.is_receiving() || !self.codec.borrow().is_last() {
+            return false;
+        }
+        let due = self.watch_due.get().unwrap_or_else(|| self.lane.after(WATCH_AFTER));
+        self.watch_due.set(Some(due));
+        !self.lane.0.wheel.expired(&self.timer, due)
     }
 
     /// Whether some of the request's content has come.
@@ -542,7 +560,8 @@ impl Downstream {
     /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
     /// the answer back, and the kernel delivers what it has.
     pub(crate) fn has_said_all(&self) -> bool {
-        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_heard()
+        let silent = || if self.io.is_receiving() { !self.io.has_heard() } else { self.io.is_silent() };
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && silent()
     }
 
     /// The bytes that came after a switch of protocols.
