@@ -17,7 +17,7 @@ use std::{
 };
 
 /// How long nothing may come or go before a client says that it is stuck: longer than any wait of the engine's.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A client: one connection, and some requests on it.
 pub(crate) struct Client {

@@ -26,6 +26,8 @@ use std::{
 const PART: Duration = Duration::from_secs(20_000);
 /// How long a connection may stay after its client has gone.
 const LINGER_MAX: Duration = Duration::from_secs(10);
+/// How long a request waits for a connection: longer than all that are before it may take when nothing goes wrong.
+const QUEUE_MAX: Duration = Duration::from_secs(200);
 /// Polls and events that a run may take: more is a task that spins.
 const STEPS_MAX: u64 = 30_000_000;
 
@@ -115,7 +117,7 @@ impl Run {
         let addresses: Vec<String> = self.origins.iter().map(|origin| origin.address.to_string()).collect();
         let mut cluster = Cluster::round_robin(addresses);
         if self.plan.connections_max > 0 {
-            cluster = cluster.connections_max(Some(self.plan.connections_max)).queue(1_024, PART);
+            cluster = cluster.connections_max(Some(self.plan.connections_max)).queue(1_024, QUEUE_MAX);
         }
         let (records, panics) = (self.records.clone(), self.panics.clone());
         Engine::builder()

@@ -10,6 +10,7 @@ use std::{
     io,
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::AsRawFd,
+    time::Duration,
 };
 
 /// A connected socket of somebody outside of the engine.

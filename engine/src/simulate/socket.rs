@@ -11,6 +11,8 @@ use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
 /// What goes in one piece.
 const PIECE_BYTES: usize = 16 << 10;
+/// Into how many pieces what waits is torn, about.
+const PIECES_MAX: usize = 200;
 /// How long what was sent may go without an answer before a connection is given up.
 const UNANSWERED_MAX: Duration = Duration::from_secs(60);
 /// How long those outside take to find out that the other end has vanished.
@@ -194,7 +196,9 @@ impl Calls {
                 self.with(peer, |peer| peer.room_bytes.saturating_sub(peer.received.len() + in_flight));
             let mut count = unsent.min(room).min(PIECE_BYTES);
             if faults.piece_bytes_max > 0 && count > 0 {
-                count = count.min(1 + self.0.below(faults.piece_bytes_max as u64) as usize);
+                // A long content is not torn to dust: that would only take time.
+                let least = unsent / PIECES_MAX;
+                count = count.min(1 + least + self.0.below(faults.piece_bytes_max as u64) as usize);
             }
             if count == 0 {
                 break;
