@@ -10,6 +10,7 @@
 //! | [`forward::requests`] | bytes from a client | what is sent on has one boundary, for httparse, hyper and us |
 //! | [`forward::responses`] | bytes from an origin | the same; what was cut short is never made whole |
 //! | [`balancing::steps`] | picks and outcomes | a model too simple to be wrong agrees |
+//! | [`counting::calls`] | events, limits, leases | lists of all that happened agree |
 //! | [`edge::log`] | texts from the network | one request, one line, in every format |
 //! | [`edge::config`] | a configuration file | errors have places; the canonical form stays |
 //!
@@ -17,6 +18,7 @@
 
 pub mod balancing;
 pub mod chunks;
+pub mod counting;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod forward;
