@@ -27,6 +27,7 @@
 //! world.run(std::time::Duration::from_secs(5));
 //! engine.drain();
 //! engine.join();
+//! drop(engine);
 //! assert_eq!(world.descriptors(), 0);
 //!
 //! struct Hello;
