@@ -72,6 +72,7 @@
 
 mod address;
 mod body;
+mod bug;
 mod client;
 mod config;
 mod content;
@@ -103,6 +104,11 @@ mod relay;
 mod settings;
 mod settle;
 mod shared;
+#[cfg(feature = "simulate")]
+pub mod simulate;
+#[cfg(not(feature = "simulate"))]
+#[path = "simulate/off.rs"]
+mod simulate;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;

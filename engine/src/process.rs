@@ -4,13 +4,12 @@ use crate::{
     config::Config,
     crowd::Crowd,
     engine::available_cpus,
-    io::clock::Clock,
+    io::{Map, clock::Clock},
     shared::{board::Board, desk::Desk, limit::Limit, workers::Workers},
     sink::Event,
     upstream::Peer,
 };
 use std::{
-    collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, Weak},
@@ -20,7 +19,7 @@ use std::{
     clippy::disallowed_types,
     reason = "taken when a lane meets a peer or a cluster for the first time, never for a request that knows its own"
 )]
-type Registry<K, V> = std::sync::Mutex<HashMap<K, Weak<V>>>;
+type Registry<K, V> = std::sync::Mutex<Map<K, Weak<V>>>;
 
 /// What all lanes of one engine have in common.
 pub(crate) struct Process {

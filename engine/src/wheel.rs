@@ -4,6 +4,7 @@
 //! at or before its deadline, and when the wheel comes by, it either fires or is enrolled again. A request that ends
 //! in time therefore never touches the wheel.
 
+use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -67,6 +68,9 @@ impl Timer {
 
     /// Remembers whom to wake.
     pub(crate) fn waits(&self, cx: &Context<'_>) {
+        if has(Bug::WakerForgotten) {
+            return;
+        }
         let mut wakers = self.wakers.borrow_mut();
         let Wakers { last, others } = &mut *wakers;
         // One task has one pointer. Its functions may stand in several places, where a program is compiled in parts, and

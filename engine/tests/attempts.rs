@@ -430,6 +430,25 @@ fn requests_of_our_own_are_no_clients() {
 }
 
 #[test]
+fn b_13_a_request_without_a_host_is_for_the_endpoint() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            while let Some(request) = peer.try_message() {
+                peer.send(ok(request.field("host").unwrap_or("-")));
+            }
+        });
+        let handler = async |origins: &[Upstream], request: Request| {
+            assert_eq!(request.authority(), "", "it is the attempt's");
+            origins[0].send(request).await
+        };
+        let rig = gateway(driver, &[cluster(&[origin.address])], RetryPolicy::default(), handler);
+        let mut client = Peer::connect(rig.address());
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(client.message().text(), origin.address.to_string());
+    });
+}
+
+#[test]
 fn content_that_was_never_asked_for_is_not_taken_for_a_request_when_a_page_hides_the_failure() {
     on_both(|driver| {
         let dies = Scripted::start(|peer| drop(peer.try_head()));

@@ -7,9 +7,10 @@ use crate::{
     content::{Pull, pull},
     door::Door,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received, Stream, Wait},
+    io::{Arrival, Buffer, Connection, Received, Wait, Watch},
     lane::Lane,
     shared::sources::Counted,
+    simulate::{Bug, has},
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -24,6 +25,10 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
+
+/// How long a client that promised to send nothing more may wait for its answer before it is watched, and a tick at most
+/// beyond that.
+const WATCH_AFTER: Duration = Duration::from_millis(50);
 
 /// What an idle connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub(crate) struct Downstream {
     /// The response has no end but the connection's: cutting it short must not look like one.
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
+    /// From when on a client that promised to send nothing more is watched.
+    watch_due: Cell<Option<Tick>>,
     waiting: Cell<Waiting>,
     /// Nothing has been received yet.
     fresh: Cell<bool>,
@@ -99,7 +106,7 @@ pub(crate) enum Next {
 impl Downstream {
     pub(crate) fn new(
         lane: &Lane,
-        stream: Stream,
+        stream: Watch,
         peer: Address,
         came_by: (Rc<Door>, Option<Counted>),
     ) -> Rc<Self> {
@@ -118,6 +125,7 @@ impl Downstream {
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
+            watch_due: Cell::new(None),
             waiting: Cell::new(Waiting::No),
             fresh: Cell::new(true),
             drowsy: Cell::new(false),
@@ -159,7 +167,7 @@ impl Downstream {
             } else {
                 due
             };
-            if self.lane.0.wheel.expired(&self.timer, due) {
+            if !(begun && has(Bug::ClientTimerNeverArmed)) && self.lane.0.wheel.expired(&self.timer, due) {
                 return Poll::Ready(if begun {
                     Err(Error::new(Side::Downstream, Stage::Head, ErrorKind::Timeout))
                 } else {
@@ -342,15 +350,26 @@ impl Downstream {
         if self.ended.get() {
             return if end_is_gone { gone() } else { Poll::Pending };
         }
-        if self.input.borrow().is_some() {
+        if self.input.borrow().is_some() || self.watches_later() {
             return Poll::Pending;
         }
         self.io.begin_receive(None, Wait::Long);
         match ready!(self.io.poll_arrival(cx)) {
-            Arrival::End if end_is_gone => gone(),
+            Arrival::End if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
             Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => gone(),
         }
+    }
+
+    /// Whether it is too early to watch a client that promised to send nothing more. A watch costs more than it does for
+    /// others, where it becomes the wait for the next request: it has to be taken back. Most answers come before it is due.
+    fn watches_later(&self) -> bool {
+        if self.io.is_receiving() || !self.codec.borrow().is_last() {
+            return false;
+        }
+        let due = self.watch_due.get().unwrap_or_else(|| self.lane.after(WATCH_AFTER));
+        self.watch_due.set(Some(due));
+        !self.lane.0.wheel.expired(&self.timer, due)
     }
 
     /// Whether some of the request's content has come.
@@ -394,6 +413,9 @@ impl Downstream {
                 return Poll::Ready(Ok(pull));
             }
             if self.ended.get() {
+                if has(Bug::UploadTruncationIsEnd) {
+                    return Poll::Ready(Ok(Pull::End));
+                }
                 let error = self.codec.borrow_mut().receive_end().err();
                 let kind = error.map_or(corelane_codec::Kind::Truncated, |error| error.kind);
                 return Poll::Ready(Err(Error::protocol(Side::Downstream, Stage::Transfer, kind)));
@@ -487,7 +509,7 @@ impl Downstream {
 
     /// Ends a connection whose response cannot be completed, so that the client can tell.
     pub(crate) fn cut_short(&self) {
-        if self.ends_with_close.get() {
+        if self.ends_with_close.get() && !has(Bug::CutWithoutReset) {
             self.io.abort();
         } else {
             self.io.shutdown(Shutdown::Both);
@@ -508,7 +530,8 @@ impl Downstream {
 
     /// Puts the framing around a piece of content.
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
-        let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
+        let count = piece.len() + usize::from(has(Bug::ChunkOffByOne));
+        let wrap = self.codec.borrow_mut().send_data(count).map_err(|error| ours(error.kind))?;
         assert!(
             piece.prepend(wrap.before()),
             "there is room for a chunk's size in front of what was received"
@@ -537,7 +560,8 @@ impl Downstream {
     /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
     /// the answer back, and the kernel delivers what it has.
     pub(crate) fn has_said_all(&self) -> bool {
-        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_heard()
+        let silent = || if self.io.is_receiving() { !self.io.has_heard() } else { self.io.is_silent() };
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && silent()
     }
 
     /// The bytes that came after a switch of protocols.

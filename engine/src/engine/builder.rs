@@ -11,13 +11,12 @@ use crate::{
     door::{Serve, serve_by},
     flight::FlightRecorder,
     handler::Handler,
-    io::driver::Driver,
+    io::{driver::Driver, system},
     lane::Lane,
     process::Process,
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
-    sys,
     timeouts::Timeouts,
 };
 use corelane_balancer::retry::RetryPolicy;
@@ -79,7 +78,7 @@ impl Engine {
         Builder {
             config: Config {
                 driver: Driver::Auto,
-                via: format!("corelane-{:08x}", sys::random() as u32),
+                via: format!("corelane-{:08x}", system::random() as u32),
                 connections_max: 0,
                 connections_per_source_max: None,
                 flight: FlightRecorder::default(),
@@ -266,7 +265,7 @@ impl Builder {
     /// An address that cannot be understood or bound, a driver that the kernel refuses, a handler that cannot be
     /// made. Nothing runs then.
     pub fn spawn(mut self) -> Result<Handle, StartError> {
-        let descriptors = sys::raise_descriptor_limit().map_err(StartError::Descriptors)?;
+        let descriptors = system::raise_descriptor_limit().map_err(StartError::Descriptors)?;
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
         self.config.connections_max = self.connections_max.unwrap_or(allowed).max(1);

@@ -1,12 +1,17 @@
 //! Who watches the lanes: a thread that rebuilds one that has ended, and notices one that does not turn.
 
 use super::{StartError, handle::Shared};
-use crate::{address::Address, io::Socket, letter::Letter, sink::Event, sys};
+use crate::{
+    address::Address,
+    io::{Socket, threads},
+    letter::Letter,
+    sink::Event,
+    sys,
+};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
-    thread,
     time::Duration,
 };
 
@@ -30,7 +35,7 @@ pub(crate) struct Watcher {
     ended: Receiver<usize>,
     tell_ended: Sender<usize>,
     /// Dropped when every lane has ended.
-    finish: Sender<()>,
+    _finish: Sender<()>,
     lanes: Vec<Watched>,
     looked: Duration,
 }
@@ -69,27 +74,25 @@ impl Watcher {
     ) -> Self {
         let looked = shared.process.clock.now();
         let lanes = (0..shared.process.lanes()).map(|_| Watched { asked: looked, ..Watched::default() });
-        Self { lanes: lanes.collect(), shared, ended, tell_ended, finish, looked }
+        Self { lanes: lanes.collect(), shared, ended, tell_ended, _finish: finish, looked }
     }
 
     /// Waits until so many lanes have ended.
     pub(crate) fn wait(&self, lanes: usize) {
         for _ in 0..lanes {
-            let _ = self.ended.recv();
+            let _ = threads::receive(&self.ended, None);
         }
     }
 
     pub(crate) fn start(mut self) -> io::Result<()> {
-        thread::Builder::new().name("corelane-watch".to_owned()).spawn(move || {
-            while self.lanes.iter().any(|lane| !lane.has_ended) {
-                if let Ok(lane) = self.ended.recv_timeout(LOOK) {
-                    self.has_ended(lane);
-                }
-                self.look();
+        let ended = self.ended.clone();
+        threads::attend("corelane-watch", ended, LOOK, move |lane| {
+            if let Some(lane) = lane {
+                self.has_ended(lane);
             }
-            drop(self.finish);
-        })?;
-        Ok(())
+            self.look();
+            self.lanes.iter().any(|lane| !lane.has_ended)
+        })
     }
 
     fn has_ended(&mut self, lane: usize) {

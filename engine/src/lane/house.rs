@@ -106,7 +106,7 @@ impl Lane {
         } else if self.0.has_spare.replace(false) {
             self.0.buffers.shrink(wanted);
             self.0.pumps.shrink();
-            crate::sys::release_free_memory();
+            io::system::release_free_memory();
         }
     }
 }

@@ -14,13 +14,14 @@ use crate::{
     door::Doors,
     downstream::Downstream,
     flight::{Flight, Slow},
-    io::{Alarm, Buffers, Pipes, Pumps, bell::Bell, driver::Running},
+    io::{self, Alarm, Buffers, Fd, Map, Pipes, Pumps, bell::Bell, driver::Running},
     letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Phase, Snapshot},
     process::Process,
     rate_limit::Leases,
     record::Record,
     settings::Settings,
+    simulate::Alive,
     sink::{Event, Sink},
     turn::Turns,
     upstream::{Asked, Cluster, Known, Members, Peer, Pool, Turnstile, Upstream},
@@ -30,9 +31,7 @@ use corelane_balancer::Rng;
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{
     cell::{Cell, Ref, RefCell},
-    collections::HashMap,
     future::{Future, poll_fn},
-    os::fd::OwnedFd,
     pin::pin,
     rc::{Rc, Weak},
     sync::Arc,
@@ -77,13 +76,13 @@ pub(crate) struct Inner {
     /// The latest plan whose handlers have been made.
     pub(crate) plan: Cell<u64>,
     pub(crate) clusters: RefCell<Known>,
-    pub(crate) pools: RefCell<HashMap<Peer, Rc<Pool>>>,
+    pub(crate) pools: RefCell<Map<Peer, Rc<Pool>>>,
     /// Peers that were decided for one request, to be found again for another.
-    pub(crate) peers: RefCell<HashMap<Peer, Rc<Members>>>,
+    pub(crate) peers: RefCell<Map<Peer, Rc<Members>>>,
     pub(crate) names: RefCell<Names>,
     /// Who waits for work to be done elsewhere.
     pub(crate) offloaded: RefCell<Vec<Waker>>,
-    pub(crate) turnstiles: RefCell<HashMap<Arc<str>, Weak<Turnstile>>>,
+    pub(crate) turnstiles: RefCell<Map<Arc<str>, Weak<Turnstile>>>,
     /// What has been taken ahead of rate limits.
     pub(crate) leases: RefCell<Vec<Weak<Leases>>>,
     /// What other lanes have been asked for.
@@ -107,7 +106,8 @@ pub(crate) struct Inner {
     /// There was memory to give back at the last sweep.
     has_spare: Cell<bool>,
     /// A descriptor to close when there is none to accept with.
-    pub(crate) reserve: Cell<Option<OwnedFd>>,
+    pub(crate) reserve: Cell<Option<Fd>>,
+    _alive: Alive,
 }
 
 impl std::fmt::Debug for Lane {
@@ -144,7 +144,7 @@ impl Lane {
             flight: Flight::new(id, process.config.flight),
             bell,
             alarm,
-            rng: RefCell::new(Rng::new(crate::sys::random())),
+            rng: RefCell::new(Rng::new(io::system::random())),
             drain: Cell::new(Drain::No),
             connections: RefCell::default(),
             doors: Doors::default(),
@@ -169,7 +169,8 @@ impl Lane {
             tasks: RefCell::default(),
             serving: RefCell::default(),
             has_spare: Cell::new(false),
-            reserve: Cell::new(crate::sys::reserve()),
+            reserve: Cell::new(io::system::reserve()),
+            _alive: Alive::new(),
             process,
         }))
     }

@@ -6,6 +6,7 @@ use super::{
     roster::{Lease, Roster},
     upload::Manner,
 };
+use crate::simulate::{Bug, has};
 use crate::{
     address::Address,
     body::Source,
@@ -210,7 +211,10 @@ impl<'r> Attempts<'r> {
     }
 
     fn verdict(&self, last: &Last) -> Verdict {
-        let message = Message { idempotent: self.idempotent, replayable: self.request.is_replayable() };
+        let message = Message {
+            idempotent: self.idempotent || has(Bug::PostRepeated),
+            replayable: self.request.is_replayable(),
+        };
         if !message.replayable {
             // Even if nothing was written: a part of the content is gone.
             return Verdict::GiveUp(retry::Why::NotReplayable);
@@ -330,11 +334,12 @@ impl NextAttempt<'_, '_> {
     /// The origin answered with what is not HTTP, or closed; it took too long; the client went away or sent what it
     /// must not. If [another attempt](Attempts::may_retry) may follow, the request is as it was before.
     pub async fn send(mut self) -> Result<Response> {
-        let is_own = self.attempts.exchange.peer().is_none();
-        if is_own && self.attempts.request.0.head.authority().is_empty() {
-            let host = self.endpoint().to_string();
+        if self.fields().get("host").is_none_or(<[u8]>::is_empty) {
+            // HTTP/1.0 need not name a host, and an empty one is refused by many (RFC 9110 §4.2.1).
+            let host = self.endpoint().as_host();
             self.fields_mut().set("host", host);
         }
+        let is_own = self.attempts.exchange.peer().is_none();
         let Self { attempts, endpoint, lease, timeout } = self;
         let (reused, lane) = (lease.reused, lease.lane().clone());
         let RequestParts { head: own_head, body, .. } = &mut *attempts.request.0;
@@ -343,7 +348,7 @@ impl NextAttempt<'_, '_> {
             head: attempts.head.as_ref().unwrap_or(own_head),
             content: &mut body.0,
             exchange: &attempts.exchange,
-            manner: Manner { expects, once: !attempts.idempotent },
+            manner: Manner { expects, once: !attempts.idempotent && !has(Bug::PostRepeated) },
             timeout,
         };
         let result = attempt::run(lease, order).await;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     context::Exchange,
-    io::{Connection, Stream},
+    io::{self as loop_io, Connection, Watch},
     lane::Lane,
     letter::{Lent, Letter},
     metrics::Metric,
@@ -159,13 +159,13 @@ impl Pool {
             (None, None) => None,
             _ => return None,
         };
-        let stream = Stream::from_fd(lent.socket).ok()?;
+        let stream = Watch::new(lent.socket).ok()?;
         Some(self.connection(stream, place, self.lane.settings().clone()))
     }
 
     fn connection(
         &self,
-        stream: Stream,
+        stream: Watch,
         place: Option<Place>,
         settings: Rc<Settings>,
     ) -> Box<UpstreamConnection> {
@@ -181,7 +181,7 @@ impl Pool {
     ) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
         let due = self.lane.after(exchange.settings().timeouts.connect);
-        let mut connecting = pin!(Stream::connect(self.peer.address(), self.peer.source_address()));
+        let mut connecting = pin!(loop_io::connect(self.peer.address(), self.peer.source_address()));
         let stream = poll_fn(|cx| {
             exchange.begin_wait(cx);
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {

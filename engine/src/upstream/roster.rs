@@ -9,9 +9,9 @@ use crate::{
     address::Address,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
+    io::system,
     lane::Lane,
     metrics::{EndpointStats, Endpoints, Metric},
-    sys,
 };
 use corelane_balancer::{EndpointId, Outcome, Picker, Tried};
 use std::{
@@ -59,7 +59,7 @@ impl Roster {
                 Rc::new(Endpoint { pool: lane.pool(&peer), requests: Cell::new(0), failures: Cell::new(0) })
             })
         };
-        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), sys::random());
+        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), system::random());
         Rc::new(Self {
             lane: lane.clone(),
             endpoints: cluster.addresses().iter().map(endpoint).collect(),
@@ -168,7 +168,7 @@ impl Roster {
             Err(error) => error,
         };
         self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
-        if sys::is_exhaustion(&error) {
+        if system::is_exhaustion(&error) {
             // No descriptor, port or memory is left here; that says nothing of the endpoint.
             return Err(Error::new(Side::Internal, Stage::Connect, ErrorKind::Exhausted));
         }
