@@ -174,25 +174,21 @@ impl Decoder {
                     }
                 }
                 State::String => {
-                    input = rest;
                     self.literal.begin_string(*first & 0x80 != 0);
                     match Integer::begin(*first, 7) {
-                        Ok(len) => self.string(len, field)?,
-                        Err(integer) => self.state = State::Length(integer),
+                        Ok(len) => input = self.string(len, rest, field)?,
+                        Err(integer) => (self.state, input) = (State::Length(integer), rest),
                     }
                 }
                 State::Length(integer) => {
-                    input = rest;
-                    if let Some(len) = integer.push(*first)? {
-                        self.string(len, field)?;
-                    }
+                    input = match integer.push(*first)? {
+                        Some(len) => self.string(len, rest, field)?,
+                        None => rest,
+                    };
                 }
                 State::Octets(left) => {
-                    let (piece, rest) = input.split_at_checked(*left as usize).unwrap_or((input, &[]));
-                    input = rest;
-                    let left = left.saturating_sub(piece.len() as u32);
-                    self.literal.push(piece)?;
-                    self.string(left, field)?;
+                    let left = *left;
+                    input = self.string(left, input, field)?;
                 }
             }
         }
@@ -240,15 +236,24 @@ impl Decoder {
         Ok(())
     }
 
-    /// `left` octets of a string are to come: if none, it is complete, and its literal with it if it was the value.
+    /// `left` octets of a string are to come: takes those that are there, and gives what is behind them. If they are
+    /// all there, the string is complete, and its literal with it if it was the value.
     #[inline]
-    fn string(&mut self, left: u32, field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {
+    fn string<'a>(
+        &mut self,
+        left: u32,
+        input: &'a [u8],
+        field: &mut impl FnMut(Field<'_>),
+    ) -> Result<&'a [u8], Error> {
+        let (octets, rest) = input.split_at_checked(left as usize).unwrap_or((input, &[]));
+        self.literal.push(octets)?;
+        let left = left.saturating_sub(octets.len() as u32);
         if left > 0 {
             self.state = State::Octets(left);
-            return Ok(());
+            return Ok(rest);
         }
         self.state = State::String;
-        let Some(literal) = self.literal.end_string()? else { return Ok(()) };
+        let Some(literal) = self.literal.end_string()? else { return Ok(rest) };
         self.state = State::Representation;
         let shown = self.list.charge(literal.name_len, literal.value_len);
         if let (true, Some((name, value))) = (shown, literal.text) {
@@ -269,7 +274,7 @@ impl Decoder {
                 _ => self.table.clear(),
             }
         }
-        Ok(())
+        Ok(rest)
     }
 
     fn size_update(&mut self, bytes: usize) -> Result<(), Error> {

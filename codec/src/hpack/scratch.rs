@@ -66,14 +66,21 @@ impl Scratch {
         Ok(Kept { decoded, all })
     }
 
+    /// Room for so many more.
+    #[inline]
     fn room(&mut self, len: usize) -> &mut [u8] {
         let end = self.used + len;
         if end > self.bytes.len() {
-            let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
-            self.bytes.reserve_exact(len - self.bytes.len());
-            self.bytes.resize(len, 0);
+            self.grow(end);
         }
         self.bytes.get_mut(self.used..end).unwrap_or_default()
+    }
+
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
+        self.bytes.reserve_exact(len - self.bytes.len());
+        self.bytes.resize(len, 0);
     }
 }
 
