@@ -8,7 +8,7 @@ use crate::{
     plan::Plan,
 };
 use corelane_engine::{
-    Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Upstream,
+    Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Timeouts, Upstream,
     simulate::{Bug, Faults, World},
 };
 use std::{
@@ -119,10 +119,14 @@ impl Run {
         if self.plan.connections_max > 0 {
             cluster = cluster.connections_max(Some(self.plan.connections_max)).queue(1_024, QUEUE_MAX);
         }
+        let mut timeouts = Timeouts::default();
+        // Waiting for nothing is no test, but now and then it is.
+        timeouts.upstream_idle = Duration::from_secs(if self.plan.seed.is_multiple_of(8) { 50 } else { 2 });
         let (records, panics) = (self.records.clone(), self.panics.clone());
         Engine::builder()
             .lanes(self.plan.lanes)
             .via("simulated")
+            .timeouts(timeouts)
             .max_connections(Some(10_000))
             .on_record(move |_| {
                 let records = records.clone();
@@ -156,7 +160,7 @@ impl Run {
         self.wait(before, "a client of the first part has not come to its end");
         self.world.set_faults(Faults::none());
         // What was on its way arrives, and lanes that died are there again.
-        self.world.run(Duration::from_secs(30));
+        self.world.run(self.plan.faults().stall_max + Duration::from_secs(5));
         self.begin_clients(&self.plan.calm, true);
         self.begin_hostile(&self.plan.hostile.iter().map(|number| number + 100).collect::<Vec<_>>(), true);
         if self.plan.reloads > 0 {

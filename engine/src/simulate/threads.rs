@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use std::{cell::Cell, future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 /// How often somebody who waits for a message looks whether it has come.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 
 impl World {
     /// Waits for so long.
