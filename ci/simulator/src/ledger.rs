@@ -98,7 +98,6 @@ impl Ledger {
     /// A request is going to be sent.
     pub(crate) fn open(&self, request: &Request, answer: &Answer, is_calm: bool) {
         count(&self.tally.requests);
-        if std::env::var("DBG").is_ok() {
             eprintln!("{request:?}\n   {answer:?}");
         }
         let entry = Entry {
