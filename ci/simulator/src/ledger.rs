@@ -98,8 +98,6 @@ impl Ledger {
     /// A request is going to be sent.
     pub(crate) fn open(&self, request: &Request, answer: &Answer, is_calm: bool) {
         count(&self.tally.requests);
-            eprintln!("{request:?}\n   {answer:?}");
-        }
         let entry = Entry {
             request: request.clone(),
             answer: answer.clone(),
