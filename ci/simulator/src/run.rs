@@ -2,13 +2,19 @@
 
 use crate::{
     client::Client,
+    gateway::{Gateway, PANIC},
     hostile::Hostile,
     ledger::{Ledger, Violation},
     origin::Origin,
     plan::Plan,
+    tunnel,
 };
 use corelane_engine::{
+<<<<<<< HEAD
     Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Timeouts, Upstream,
+=======
+    Cluster, Engine, Event, Handle, Metric, Timeouts,
+>>>>>>> w-sim
     simulate::{Bug, Faults, World},
 };
 use std::{
@@ -47,15 +53,6 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<Violation>,
 }
 
-/// Sends everything on.
-struct Gateway(Upstream);
-
-impl Handler for Gateway {
-    async fn handle(&self, request: Request) -> Result<Response> {
-        self.0.send(request).await
-    }
-}
-
 struct Run {
     plan: Plan,
     world: World,
@@ -75,7 +72,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 pub(crate) fn run_with(plan: &Plan, bug: Option<Bug>) -> Outcome {
     let world = World::begin(plan.seed, Faults::none());
     world.set_bug(bug);
-    let ledger = Rc::new(Ledger::default());
+    let ledger = Rc::new(Ledger::new(plan.table()));
     let origins = (0..plan.origins).map(|n| Origin {
         world: world.clone(),
         ledger: ledger.clone(),
@@ -123,7 +120,11 @@ impl Run {
         // Waiting for nothing is no test, but now and then it is.
         timeouts.upstream_idle = Duration::from_secs(if self.plan.seed.is_multiple_of(8) { 50 } else { 2 });
         let (records, panics) = (self.records.clone(), self.panics.clone());
+        let mut timeouts = Timeouts::default();
+        timeouts.tunnel_idle = tunnel::IDLE;
         Engine::builder()
+            .timeouts(timeouts)
+            .retry(self.plan.retry())
             .lanes(self.plan.lanes)
             .via("simulated")
             .timeouts(timeouts)
@@ -135,11 +136,14 @@ impl Run {
                 }))
             })
             .on_event(move |event| {
-                if matches!(event, Event::LanePanicked { .. } | Event::HandlerPanicked { .. }) {
-                    panics.fetch_add(1, Ordering::Relaxed);
-                }
+                let is_ours = match event {
+                    Event::LanePanicked { .. } => true,
+                    Event::HandlerPanicked { message, .. } => !message.starts_with(PANIC),
+                    _ => false,
+                };
+                panics.fetch_add(u64::from(is_ours), Ordering::Relaxed);
             })
-            .serve(self.listens, move |lane| Ok(Gateway(lane.upstream(&cluster))))
+            .serve(self.listens, move |lane| Ok(Gateway::new(lane, lane.upstream(&cluster))))
     }
 
     fn go(&self) -> Duration {
