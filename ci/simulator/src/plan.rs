@@ -86,7 +86,7 @@ impl Plan {
 
     /// What is held against repeated requests.
     pub(crate) fn table(&self) -> Table {
-        let has = |fault: &str| self.faults.iter().any(|one| *one == fault);
+        let has = |fault: &str| self.faults.contains(&fault);
         Table { policy: self.retry(), loses_bytes: has("reset") || has("vanish"), loses_time: has("pause") }
     }
 

@@ -10,11 +10,7 @@ use crate::{
     tunnel,
 };
 use corelane_engine::{
-<<<<<<< HEAD
-    Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Timeouts, Upstream,
-=======
     Cluster, Engine, Event, Handle, Metric, Timeouts,
->>>>>>> w-sim
     simulate::{Bug, Faults, World},
 };
 use std::{
@@ -120,10 +116,8 @@ impl Run {
         // Waiting for nothing is no test, but now and then it is.
         timeouts.upstream_idle = Duration::from_secs(if self.plan.seed.is_multiple_of(8) { 50 } else { 2 });
         let (records, panics) = (self.records.clone(), self.panics.clone());
-        let mut timeouts = Timeouts::default();
         timeouts.tunnel_idle = tunnel::IDLE;
         Engine::builder()
-            .timeouts(timeouts)
             .retry(self.plan.retry())
             .lanes(self.plan.lanes)
             .via("simulated")
