@@ -142,7 +142,7 @@ impl Decoder {
     }
 
     /// The memory that is held, in bytes: at most 2.25 times the table, 1.5 times the larger of table and list limit,
-    /// and 2 KiB.
+    /// and 3 KiB.
     pub fn heap_bytes(&self) -> usize {
         self.table.heap_bytes().saturating_add(self.literal.heap_bytes())
     }

@@ -76,7 +76,7 @@ impl Encoder {
         self.table.size()
     }
 
-    /// The memory that is held, in bytes: at most 2.75 times the table, and 256 bytes.
+    /// The memory that is held, in bytes: at most 2.75 times the table, and 1.5 KiB.
     pub fn heap_bytes(&self) -> usize {
         self.table.heap_bytes().saturating_add(self.lookup.heap_bytes())
     }
@@ -148,20 +148,22 @@ impl Encoder {
     }
 
     fn string(&self, text: &[u8], out: &mut Vec<u8>) {
-        // The length of the code that is to be used instead of the text, if it is less than this.
-        let beyond = match self.policy.huffman {
-            Huffman::Never => 0,
-            Huffman::Shorter => text.len(),
-            Huffman::NotLonger => text.len().saturating_add(1),
+        let code_bytes_max = match self.policy.huffman {
+            Huffman::Never => None,
+            Huffman::Shorter => text.len().checked_sub(1),
+            Huffman::NotLonger => Some(text.len()),
         };
-        let encoded = if beyond > 0 { huffman::encoded_bytes(text) } else { 0 };
-        if encoded < beyond {
-            integer::write(out, 0x80, 7, encoded);
-            huffman::write(text, out);
-        } else {
-            integer::write(out, 0x00, 7, text.len());
-            out.extend_from_slice(text);
+        let start = out.len();
+        if let Some(bytes_max) = code_bytes_max {
+            // The length comes before the code, and mostly fits in one octet.
+            out.push(0);
+            if huffman::write(text, bytes_max, out) {
+                return integer::write_before(out, start, 0x80, 7);
+            }
+            out.truncate(start);
         }
+        integer::write(out, 0x00, 7, text.len());
+        out.extend_from_slice(text);
     }
 }
 

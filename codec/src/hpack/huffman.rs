@@ -31,13 +31,16 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 const EOS: usize = 256;
-/// The longest code.
+/// The shortest code and the longest.
+const LENGTH_MIN: u32 = 5;
 const LENGTH_MAX: u32 = 30;
-/// Codes of this length or less are found by one look-up: all of letters, digits and what is common between them.
-const SHORT_MAX: u32 = 10;
-/// Bytes of output for bytes of input: the shortest code has 5 bits, and some may be left of the input before.
+/// Bits that are looked up at once: the codes of two letters or digits, mostly.
+const LOOKUP_BITS: u32 = 12;
+
+/// Room for what so many bytes of input may become: the shortest code has 5 bits, some may be left of the input before,
+/// and where one symbol is written there must be room for two.
 pub(super) const fn decoded_bytes_max(bytes: usize) -> usize {
-    (bytes * 8 + LENGTH_MAX as usize) / 5
+    (bytes * 8 + LENGTH_MAX as usize) / LENGTH_MIN as usize + 1
 }
 
 /// Symbols in the order of their codes, with the codes.
@@ -90,28 +93,70 @@ const fn canon() -> Canon {
 
 static CANON: Canon = canon();
 
-/// By the next [`SHORT_MAX`] bits: the symbol, and in the high byte the length of its code; 0 if that is longer.
-static SHORT: [u16; 1 << SHORT_MAX] = {
-    let (canon, mut table, mut symbol) = (canon(), [0_u16; 1 << SHORT_MAX], 0);
-    while symbol < EOS {
-        let Code { bits, len } = canon.codes[symbol];
-        if len <= SHORT_MAX {
-            let (from, count) = ((bits << (SHORT_MAX - len)) as usize, 1 << (SHORT_MAX - len));
-            let mut at = 0;
-            while at < count {
-                table[from + at] = symbol as u16 | (len as u16) << 8;
-                at += 1;
-            }
+impl Canon {
+    /// The symbol whose code begins these bits, the highest first, and the length of the code.
+    const fn first_code(&self, bits: u64) -> (usize, u32) {
+        let (high, mut len) = (bits >> 32, LENGTH_MIN);
+        // Every row of bits begins a code: at the latest, this stops at the longest.
+        while high >= self.beyond[len as usize] && len < LENGTH_MAX {
+            len += 1;
         }
-        symbol += 1;
+        let place = ((high >> (32 - len)) as u32).wrapping_add(self.place[len as usize]);
+        (self.symbols[place as usize] as usize, len)
+    }
+}
+
+/// By the next [`LOOKUP_BITS`] bits: one symbol, or two if both codes are there in full.
+static SHORT: [Short; 1 << LOOKUP_BITS] = {
+    let (canon, mut table, mut at) = (canon(), [Short(0); 1 << LOOKUP_BITS], 0);
+    while at < table.len() {
+        let bits = (at as u64) << (64 - LOOKUP_BITS);
+        let (first, first_len) = canon.first_code(bits);
+        if first_len <= LOOKUP_BITS {
+            let (second, second_len) = canon.first_code(bits << first_len);
+            table[at] = if first_len + second_len <= LOOKUP_BITS {
+                Short::new([first as u8, second as u8], 2, first_len + second_len)
+            } else {
+                Short::new([first as u8, 0], 1, first_len)
+            };
+        }
+        at += 1;
     }
     table
 };
 
+/// Symbols whose codes are short, in 32 bits; 0 for a code that is not.
+#[derive(Clone, Copy)]
+struct Short(u32);
+
+impl Short {
+    const fn new(symbols: [u8; 2], count: u32, len: u32) -> Self {
+        Self(len | (symbols[0] as u32) << 8 | (symbols[1] as u32) << 16 | count << 24)
+    }
+
+    /// The length of all codes.
+    #[inline]
+    const fn len(self) -> u32 {
+        self.0 & 0xff
+    }
+
+    #[inline]
+    const fn symbols(self) -> [u8; 2] {
+        ((self.0 >> 8) as u16).to_le_bytes()
+    }
+
+    /// How many symbols there are.
+    #[inline]
+    const fn count(self) -> usize {
+        (self.0 >> 24) as usize
+    }
+}
+
 /// Reads a string that may come in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// What has been read and not understood yet: the highest bits; zeros below them.
+    /// What has been read and not understood yet: the highest bits. Zeros are below them between two pieces, and what
+    /// follows within one.
     bits: u64,
     /// How many there are: less than [`LENGTH_MAX`] between two pieces.
     count: u32,
@@ -120,44 +165,57 @@ pub(super) struct Reader {
 impl Reader {
     /// Decodes a piece into `out`, which has room for [`decoded_bytes_max`]; says how many bytes it became.
     pub(super) fn read(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        let (mut bits, mut count, mut written) = (self.bits, self.count, 0);
-        loop {
-            // Fewer than 30 bits are there: 32 more fit.
-            if let Some((four, rest)) = input.split_first_chunk::<4>() {
-                bits |= u64::from(u32::from_be_bytes(*four)) << (32 - count);
-                count += 32;
-                input = rest;
-            } else {
-                for byte in input {
-                    bits |= u64::from(*byte) << (56 - count);
-                    count += 8;
-                }
-                input = &[];
-            }
-            // As long as any code is there in full.
-            while count >= LENGTH_MAX {
-                let (symbol, len) = first_code(bits)?;
-                out[written] = symbol;
-                written += 1;
-                bits <<= len;
-                count -= len;
-            }
-            if input.is_empty() {
-                break;
+        let mut written = 0;
+        while let Some(eight) = input.first_chunk::<8>() {
+            // As many whole bytes as there is room for: 56 bits or more are there then. Those behind them that are
+            // there in part will come again, and change nothing.
+            let bytes = (63 - self.count) / 8;
+            self.bits |= u64::from_be_bytes(*eight) >> self.count;
+            self.count += bytes * 8;
+            input = &input[bytes as usize..];
+            while self.count >= LENGTH_MAX {
+                written += self.next(&mut out[written..])?;
             }
         }
-        while count > 0 {
-            let (symbol, len) = first_code(bits)?;
-            if len > count {
+        for byte in input {
+            self.bits |= u64::from(*byte) << (56 - self.count);
+            self.count += 8;
+            while self.count >= LENGTH_MAX {
+                written += self.next(&mut out[written..])?;
+            }
+        }
+        // What is left may end within a code.
+        while self.count > 0 {
+            let (symbol, len) = CANON.first_code(self.bits);
+            if len > self.count {
                 break;
             }
-            out[written] = symbol;
+            out[written] = symbol as u8;
             written += 1;
-            bits <<= len;
-            count -= len;
+            self.skip(len);
         }
-        (self.bits, self.count) = (bits, count);
         Ok(written)
+    }
+
+    /// Decodes one symbol or two, of which the first is there in full.
+    #[inline]
+    fn next(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let short = SHORT[(self.bits >> (64 - LOOKUP_BITS)) as usize];
+        let (symbols, count, len) = if short.len() > 0 {
+            (short.symbols(), short.count(), short.len())
+        } else {
+            let (symbol, len) = long_code(self.bits)?;
+            ([symbol, 0], 1, len)
+        };
+        out[..2].copy_from_slice(&symbols);
+        self.skip(len);
+        Ok(count)
+    }
+
+    #[inline]
+    fn skip(&mut self, len: u32) {
+        self.bits <<= len;
+        self.count -= len;
     }
 
     /// The string is over: what is left must be padding, fewer than 8 ones.
@@ -170,48 +228,136 @@ impl Reader {
     }
 }
 
-/// The symbol whose code begins these bits, and the length of the code.
-#[inline]
-fn first_code(bits: u64) -> Result<(u8, u32), Error> {
-    let short = SHORT[(bits >> (64 - SHORT_MAX)) as usize];
-    if short != 0 { Ok((short as u8, u32::from(short >> 8))) } else { first_long_code(bits) }
-}
-
+/// The symbol of a code that is not short, and the length of the code.
 #[cold]
-fn first_long_code(bits: u64) -> Result<(u8, u32), Error> {
-    let high = bits >> 32;
-    let mut len = SHORT_MAX + 1;
-    // Every row of bits begins a code: at the latest, this stops at the longest.
-    while high >= CANON.beyond[len as usize] && len < LENGTH_MAX {
-        len += 1;
-    }
-    let place = ((high >> (32 - len)) as u32).wrapping_add(CANON.place[len as usize]);
-    match usize::from(CANON.symbols[place as usize]) {
-        EOS => Err(Error::HuffmanEos),
-        symbol => Ok((symbol as u8, len)),
+fn long_code(bits: u64) -> Result<(u8, u32), Error> {
+    match CANON.first_code(bits) {
+        (EOS, _) => Err(Error::HuffmanEos),
+        (symbol, len) => Ok((symbol as u8, len)),
     }
 }
 
-/// How many bytes `text` takes when it is encoded.
-pub(super) fn encoded_bytes(text: &[u8]) -> usize {
-    let bits: usize = text.iter().map(|byte| usize::from(LENGTHS[usize::from(*byte)])).sum();
-    bits.div_ceil(8)
-}
-
-/// Encodes `text`.
-pub(super) fn write(text: &[u8], out: &mut Vec<u8>) {
-    // The lowest `count` of `bits` are to be written; what is above them has been.
-    let (mut bits, mut count) = (0_u64, 0);
+/// Appends the code of `text` if it has at most so many bytes; says whether it had. The bytes that are appended
+/// otherwise are of no use.
+pub(super) fn write(text: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> bool {
+    let (start, bytes_max) = (out.len(), bytes_max.min(text.len() * 4));
+    // A word more, so that whole words can be written.
+    out.resize(start + bytes_max + 8, 0);
+    let room = &mut out[start..];
+    // The lowest `count` of `bits` are to be written, fewer than 32 at any time; what is above them has been.
+    let (mut bits, mut count, mut at) = (0_u64, 0, 0);
     for byte in text {
         let code = CANON.codes[usize::from(*byte)];
         bits = bits << code.len | u64::from(code.bits);
         count += code.len;
         if count >= 32 {
             count -= 32;
-            out.extend_from_slice(&((bits >> count) as u32).to_be_bytes());
+            let Some(word) = room.get_mut(at..at + 4) else { return false };
+            word.copy_from_slice(&((bits >> count) as u32).to_be_bytes());
+            at += 4;
         }
     }
-    let padding = count.wrapping_neg() & 7;
-    let last = ((bits << padding | ((1 << padding) - 1)) as u32) << ((32 - count - padding) & 31);
-    out.extend_from_slice(&last.to_be_bytes()[..((count + padding) / 8) as usize]);
+    // Ones behind the last code, up to a whole byte.
+    let padded = bits << (32 - count) | (u64::from(u32::MAX) >> count);
+    let Some(word) = room.get_mut(at..at + 4) else { return false };
+    word.copy_from_slice(&(padded as u32).to_be_bytes());
+    let len = at + count.div_ceil(8) as usize;
+    out.truncate(start + len);
+    len <= bytes_max
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The list of Appendix B, as symbol, code and length.
+    fn appendix_b() -> Vec<(usize, u32, u32)> {
+        let lines = include_str!("appendix_b.txt").lines().filter(|line| !line.starts_with('#'));
+        let entry = |line: &str| {
+            let mut words = line.split(' ');
+            let mut word = |radix| u32::from_str_radix(words.next().unwrap(), radix).unwrap();
+            (word(10) as usize, word(16), word(10))
+        };
+        lines.map(entry).collect()
+    }
+
+    fn encoded(text: &[u8]) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        assert!(write(text, usize::MAX, &mut out));
+        out.split_off(6)
+    }
+
+    /// In pieces of at most so many bytes.
+    fn decoded(input: &[u8], by: usize) -> Result<Vec<u8>, Error> {
+        let (mut reader, mut text) = (Reader::default(), Vec::new());
+        for piece in input.chunks(by) {
+            let mut out = vec![0; decoded_bytes_max(piece.len())];
+            let written = reader.read(piece, &mut out)?;
+            text.extend_from_slice(&out[..written]);
+        }
+        reader.finish()?;
+        Ok(text)
+    }
+
+    /// Bit by bit, by the list alone.
+    fn decoded_by_the_list(input: &[u8]) -> Result<Vec<u8>, Error> {
+        let list = appendix_b();
+        let (mut text, mut code, mut len) = (Vec::new(), 0_u32, 0);
+        for bit in input.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)) {
+            (code, len) = (code << 1 | u32::from(bit), len + 1);
+            if let Some((symbol, ..)) = list.iter().find(|(_, c, l)| (*c, *l) == (code, len)) {
+                text.push(u8::try_from(*symbol).map_err(|_| Error::HuffmanEos)?);
+                (code, len) = (0, 0);
+            }
+        }
+        if code.count_ones() < len {
+            return Err(Error::HuffmanPaddingNotOnes);
+        }
+        if len > 7 { Err(Error::HuffmanPaddingTooLong) } else { Ok(text) }
+    }
+
+    #[test]
+    fn the_tables_say_what_appendix_b_says() {
+        let list = appendix_b();
+        assert_eq!(list.len(), 257);
+        for (at, (symbol, code, len)) in list.into_iter().enumerate() {
+            assert_eq!((at, CANON.codes[symbol].bits, CANON.codes[symbol].len), (symbol, code, len));
+            assert_eq!(CANON.first_code(u64::from(code) << (64 - len)), (symbol, len));
+        }
+    }
+
+    #[test]
+    fn every_byte_and_every_pair_of_bytes_comes_back() {
+        for first in 0..=255 {
+            for second in 0..=255 {
+                let text = [first, second];
+                let input = encoded(&text);
+                assert_eq!(decoded(&input, usize::MAX).unwrap(), text);
+            }
+            let input = encoded(&[first; 13]);
+            (1..5).for_each(|by| assert_eq!(decoded(&input, by).unwrap(), [first; 13]));
+        }
+        assert_eq!((encoded(b""), decoded(b"", 1)), (vec![], Ok(vec![])));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_as_by_the_list(
+            input in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0xff), 0xf0_u8..], 0..40), by in 1_usize..41,
+        ) {
+            prop_assert_eq!(decoded(&input, by), decoded_by_the_list(&input));
+        }
+
+        #[test]
+        fn any_text_comes_back(text in proptest::collection::vec(any::<u8>(), 0..60), by in 1_usize..41) {
+            let bits: u32 = text.iter().map(|byte| CANON.codes[usize::from(*byte)].len).sum();
+            let bytes = bits.div_ceil(8) as usize;
+            prop_assert_eq!(encoded(&text).len(), bytes);
+            prop_assert!(write(&text, bytes, &mut vec![]));
+            prop_assert!(bytes == 0 || !write(&text, bytes - 1, &mut vec![]));
+            prop_assert_eq!(decoded(&encoded(&text), by), Ok(text.clone()));
+            prop_assert_eq!(decoded_by_the_list(&encoded(&text)), Ok(text));
+        }
+    }
 }

@@ -99,14 +99,39 @@ impl Habit {
 /// Values that came lately and were not added: which of them come again?
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// Hashes, each at the place that its low bits say.
-    hashes: [u32; 16],
+    /// Parts of hashes, the last four of each set; a set is found by other parts.
+    sets: [[u16; 4]; 16],
 }
 
 impl Recent {
     /// Whether this has come lately. Two that are taken for one cost a place in the table, no more.
     pub(super) fn has(&mut self, hash: u32) -> bool {
-        let Some(place) = self.hashes.get_mut((hash & 15) as usize) else { return false };
-        std::mem::replace(place, hash) == hash
+        let Some(set) = self.sets.get_mut((hash & 15) as usize) else { return false };
+        let tag = (hash >> 16) as u16;
+        if set.contains(&tag) {
+            return true;
+        }
+        set.rotate_right(1);
+        set[0] = tag;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_lately_is_known() {
+        let mut recent = Recent::default();
+        for set in 0..16 {
+            for tag in 1..=4_u32 {
+                assert!(!recent.has(tag << 16 | set));
+            }
+            assert!((1..=4_u32).all(|tag| recent.has(tag << 16 | set)));
+        }
+        // A fifth takes the place of the first.
+        assert!(!recent.has(5 << 16));
+        assert!(!recent.has(1 << 16) && !recent.has(2 << 16) && recent.has(1 << 16));
     }
 }

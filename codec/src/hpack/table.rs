@@ -13,8 +13,10 @@ use std::collections::VecDeque;
 
 /// What an entry costs beside its name and its value (RFC 7541 §4.1).
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = 32;
-/// The smallest buffer that is allocated.
-const BUFFER_BYTES_MIN: usize = 256;
+/// The smallest buffer that is allocated: what the fields of a browser's first request take, mostly.
+const BUFFER_BYTES_MIN: usize = 1024;
+/// As many entries as are made room for at first.
+pub(super) const ENTRIES_MIN: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -59,7 +61,7 @@ impl Table {
             self.move_to_front();
             self.bytes.shrink_to(self.buffer_bytes_max());
         }
-        self.entries.shrink_to((self.capacity / ENTRY_OVERHEAD_BYTES).next_power_of_two());
+        self.entries.shrink_to((self.capacity / ENTRY_OVERHEAD_BYTES).next_power_of_two().max(ENTRIES_MIN));
         evicted
     }
 
@@ -73,6 +75,9 @@ impl Table {
         let at = self.base.wrapping_add(self.bytes.len() as u32);
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(ENTRIES_MIN);
+        }
         self.entries.push_front(Entry { at, name_len: name.len() as u32, value_len: value.len() as u32 });
         self.size += size;
         evicted
@@ -107,7 +112,7 @@ impl Table {
         self.capacity.checked_sub(ENTRY_OVERHEAD_BYTES)
     }
 
-    /// Memory: at most 2.25 times the capacity, beside [`BUFFER_BYTES_MIN`].
+    /// Memory: at most 2.25 times the capacity, and 1,280 bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
@@ -147,5 +152,87 @@ impl Table {
         self.bytes.drain(..self.start);
         self.base = self.base.wrapping_add(self.start as u32);
         self.start = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What RFC 7541 §4 says, with a list.
+    #[derive(Default)]
+    struct Model {
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
+        capacity: usize,
+    }
+
+    impl Model {
+        fn size(&self) -> usize {
+            self.entries.iter().map(|(name, value)| name.len() + value.len() + 32).sum()
+        }
+
+        fn set_capacity(&mut self, capacity: usize) {
+            self.capacity = capacity;
+            while self.size() > capacity {
+                self.entries.pop();
+            }
+        }
+
+        fn insert(&mut self, name: &[u8], value: &[u8]) {
+            self.entries.insert(0, (name.to_vec(), value.to_vec()));
+            self.set_capacity(self.capacity);
+        }
+    }
+
+    #[track_caller]
+    fn assert_same(table: &Table, model: &Model) {
+        assert_eq!((table.entries.len(), table.size()), (model.entries.len(), model.size()));
+        for (age, (name, value)) in model.entries.iter().enumerate() {
+            assert_eq!(table.entry(age), Some((&name[..], &value[..])));
+        }
+        assert_eq!(table.entry(model.entries.len()), None);
+        let most = table.capacity() * 9 / 4 + 1280;
+        assert!(table.heap_bytes() <= most, "{} of {most}", table.heap_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_what_the_rfc_says(
+            steps in proptest::collection::vec((0_usize..40, 0_usize..300, proptest::option::weighted(0.05, 0_usize..2000)), 1..200),
+        ) {
+            let (mut table, mut model) = (Table::new(700), Model { capacity: 700, ..Model::default() });
+            for (at, (name_len, value_len, capacity)) in steps.into_iter().enumerate() {
+                let before = model.entries.len();
+                let (evicted, added) = if let Some(capacity) = capacity {
+                    model.set_capacity(capacity);
+                    (table.set_capacity(capacity), 0)
+                } else {
+                    let (name, value) = (vec![at as u8; name_len], vec![!at as u8; value_len]);
+                    model.insert(&name, &value);
+                    (table.insert(&name, &value), usize::from(name_len + value_len + 32 <= model.capacity))
+                };
+                prop_assert_eq!(before + added - evicted, model.entries.len());
+                assert_same(&table, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn h2_09_churn_moves_few_bytes_and_takes_no_memory() {
+        for len in [0, 10, 100, 1000, 1900, 2100, 4064] {
+            let (mut table, value) = (Table::new(4096), vec![b'x'; len]);
+            let (mut moved, mut inserted) = (0, 0);
+            for _ in 0..20_000 {
+                let base = table.base;
+                table.insert(b"", &value);
+                inserted += len;
+                if table.base != base {
+                    moved += table.bytes.len() - len;
+                }
+            }
+            assert!(moved <= 4 * inserted, "{len}: {moved} of {inserted}");
+            assert!(table.heap_bytes() <= 9 * 4096 / 4 + 1280, "{len}: {}", table.heap_bytes());
+        }
     }
 }

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of tests")]
 
+pub mod naive;
+pub mod promises;
+
 use corelane_codec::hpack::{Charged, Decoder, Encoder, Error, Huffman, Indexing, ListLimits, Policy};
 
 /// A field as a decoder gave it out.
