@@ -281,7 +281,7 @@ fn s8_3_2_h2_36_a_response_has_a_status() {
     bad_response(&[], Kind::PseudoField);
     bad_response(&[("server", "x")], Kind::PseudoField);
     for status in
-        ["", "2", "20", "2000", "abc", "99", "099", "600", "999", " 200", "200 ", "200 OK", "2\05", "+20"]
+        ["", "2", "20", "2000", "abc", "99", "099", "600", "999", " 200", "200 ", "200 OK", "2\x005", "+20"]
     {
         bad_response(&[(":status", status)], Kind::StatusLine);
     }

@@ -237,7 +237,10 @@ impl Connection {
         if let Err(kind) = fault {
             return self.answer_malformed(block, kind, now);
         }
-        let head_bytes = self.decoder.charged().bytes;
+        // What the application will hold: as it was charged, or as it has grown, whichever is more.
+        let head = &self.section.request;
+        let held_bytes = head.fields.heap_bytes().saturating_add(head.target.capacity());
+        let head_bytes = self.decoder.charged().bytes.max(held_bytes as u64);
         if self.charged_bytes(block.end_stream).saturating_add(head_bytes) > self.config.heap_bytes_max as u64
         {
             return Ok(self.refuse(block.stream, Cause::Memory));

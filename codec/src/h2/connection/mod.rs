@@ -451,6 +451,24 @@ impl Connection {
 mod tests {
     use super::*;
 
+    #[test]
+    fn h2_19_identifiers_are_used_up() {
+        let mut client = Connection::client(Rc::new(Config::default()), Duration::ZERO);
+        client.next_own = super::super::frame::STREAM_MAX;
+        let mut head = RequestHead::new();
+        head.target.push(b'/');
+        let mut out = Vec::new();
+        assert!(!client.is_going_away());
+        let stream = client.send_request(&head, &mut out).unwrap();
+        assert_eq!(stream.number(), 0x7fff_ffff);
+        assert_eq!(client.streams_available(), 0);
+        assert!(client.is_going_away() && !client.is_drained());
+        let error = client.send_request(&head, &mut out).unwrap_err();
+        assert_eq!(error.cause, super::super::Cause::NoMoreStreams);
+        client.close(stream);
+        assert!(client.is_drained());
+    }
+
     /// The figures that the docs of the module give.
     #[test]
     fn h2_39_an_idle_connection_and_an_idle_stream_are_small() {
