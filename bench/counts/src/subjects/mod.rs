@@ -3,6 +3,7 @@
 
 mod balancer;
 mod codec;
+mod hpack;
 
 use std::hint::black_box;
 
@@ -60,6 +61,7 @@ pub(crate) fn run() -> Vec<String> {
         let mut course = Course::default();
         course.subject(NOTHING, || {});
         codec::subjects(&mut course);
+        hpack::subjects(&mut course);
         balancer::subjects(&mut course);
         course.names
     };

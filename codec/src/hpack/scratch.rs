@@ -1,0 +1,84 @@
+//! Where the strings of a literal field are put together, whatever pieces they come in.
+#![allow(clippy::arithmetic_side_effects, reason = "sums of lengths of what is in memory")]
+
+use super::Error;
+use super::huffman::{self, Reader};
+
+/// Octets that are decoded at once, so that a string is not decoded far beyond what it may have.
+const PIECE_BYTES: usize = 512;
+/// What grows, grows by at least so much.
+const GROWTH_BYTES_MIN: usize = 256;
+
+/// Bytes in a buffer that grows with what has really come, never with what was announced.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The first `used` are in use; the others are there to be written to.
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Scratch {
+    pub(super) fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Gives the memory back.
+    pub(super) fn shrink(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What was put here since it was cleared.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Appends bytes as they are.
+    pub(super) fn push(&mut self, input: &[u8]) {
+        self.room(input.len()).copy_from_slice(input);
+        self.used += input.len();
+    }
+
+    /// Appends what a piece of a Huffman-coded string becomes, unless it makes it longer than `bytes_max`: then nothing
+    /// is kept, and only the code is checked. Gives the number of bytes that were decoded, kept or not.
+    pub(super) fn push_decoded(
+        &mut self,
+        huffman: &mut Reader,
+        input: &[u8],
+        bytes_max: usize,
+    ) -> Result<Kept, Error> {
+        let (mut decoded, mut all) = (0, true);
+        for piece in input.chunks(PIECE_BYTES) {
+            if !all {
+                self.used = 0;
+            }
+            let room = self.room(huffman::decoded_bytes_max(piece.len()));
+            let written = huffman.read(piece, room)?;
+            decoded += written;
+            self.used += written;
+            all = all && self.used <= bytes_max;
+        }
+        Ok(Kept { decoded, all })
+    }
+
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let end = self.used + len;
+        if end > self.bytes.len() {
+            let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
+            self.bytes.reserve_exact(len - self.bytes.len());
+            self.bytes.resize(len, 0);
+        }
+        self.bytes.get_mut(self.used..end).unwrap_or_default()
+    }
+}
+
+/// What became of a piece.
+pub(super) struct Kept {
+    /// Bytes that it was decoded to.
+    pub(super) decoded: usize,
+    /// They are all here, and whatever was here before.
+    pub(super) all: bool,
+}
