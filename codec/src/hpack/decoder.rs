@@ -249,6 +249,7 @@ impl Decoder {
         }
         match (literal.form, literal.text) {
             (Form::Incremental, Some((name, value))) => {
+                self.list.inserted(name.len().saturating_add(value.len()));
                 self.table.insert(name, value);
             }
             // It was not kept because it is larger than the table (RFC 7541 §4.4).
