@@ -149,7 +149,7 @@ impl Client {
                         break;
                     }
                 }
-                if manner == Manner::Ends {
+                if manner == Manner::Ends && !talk.is_switched.get() {
                     pen.socket.end();
                 }
                 // Whoever reads knows by this that no more comes.

@@ -18,7 +18,7 @@ use std::{
 /// What a handler says that panics on purpose.
 pub(crate) const PANIC: &str = "as the request wants it";
 /// More than any content of ours has.
-const CONTENT_BYTES_MAX: usize = 1 << 20;
+const CONTENT_BYTES_MAX: usize = 4 << 20;
 /// Bytes of an answer of the handler's own.
 pub(crate) const LOCAL_BYTES: usize = 700;
 

@@ -326,11 +326,12 @@ impl Calls {
                 return;
             }
             end.state = State::Dead;
-            end.error = Some(number);
+            // Behind an end there is nothing left that a reset could take away.
+            end.error = Some(if end.has_fin { libc::EPIPE } else { number });
             end.unsent.clear();
             end.in_flight = 0;
             // Some systems give what came before, and some do not.
-            if clears {
+            if clears && !end.has_fin {
                 end.received.clear();
             }
             end.readers.wake(&self.0);
