@@ -9,6 +9,8 @@
 //! | [`relay::steps`] | pieces from both sides, answers, ends | what goes out is whole messages, each to whom it is for |
 //! | [`forward::requests`] | bytes from a client | what is sent on has one boundary, for httparse, hyper and us |
 //! | [`forward::responses`] | bytes from an origin | the same; what was cut short is never made whole |
+//! | [`hpack::promises::any_octets`] | header blocks | a decoder too simple to be wrong sees the same, in bounded memory |
+//! | [`hpack::promises::any_fields`] | fields and table sizes | they come back; no secret is in a table |
 //! | [`balancing::steps`] | picks and outcomes | a model too simple to be wrong agrees |
 //! | [`counting::calls`] | events, limits, leases | lists of all that happened agree |
 //! | [`edge::log`] | texts from the network | one request, one line, in every format |
@@ -22,6 +24,8 @@ pub mod counting;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod forward;
+#[path = "../../codec/tests/hpack/mod.rs"]
+pub mod hpack;
 pub mod messages;
 pub mod relay;
 

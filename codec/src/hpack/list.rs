@@ -53,6 +53,10 @@ impl List {
         Self { limits, charged: Charged::default() }
     }
 
+    pub(super) fn bytes_max(&self) -> usize {
+        self.limits.bytes_max
+    }
+
     pub(super) fn charged(&self) -> Charged {
         self.charged
     }
