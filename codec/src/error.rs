@@ -163,6 +163,20 @@ kinds! {
     SwitchingProtocols = BAD_GATEWAY, "unsolicited switch of protocols";
     /// Bytes of a response to no request (RFC 9112 §9.2).
     UnsolicitedResponse = BAD_GATEWAY, "response to no request";
+    /// A pseudo-field is missing, repeated, unknown, misplaced or malformed (RFC 9113 §8.3).
+    PseudoField = BAD_REQUEST, "missing, repeated or malformed pseudo-field";
+    /// A scheme that is not `http` or `https` (RFC 9113 §8.3.1).
+    Scheme = BAD_REQUEST, "unknown scheme";
+    /// A field that concerns a connection, in a version that has none (RFC 9113 §8.2.2).
+    ConnectionField = BAD_REQUEST, "connection-specific field";
+    /// `:authority` and `Host` name different entities (RFC 9113 §8.3.1).
+    HostMismatch = BAD_REQUEST, ":authority and Host differ";
+    /// An extended CONNECT to a protocol that is not known, or that was not offered (RFC 8441 §4).
+    Protocol = NOT_IMPLEMENTED, "extended CONNECT to an unknown protocol";
+    /// The content that came is longer or shorter than its Content-Length (RFC 9113 §8.1.1).
+    ContentLengthMismatch = BAD_REQUEST, "content does not have its Content-Length";
+    /// Content of a message that has none: the response to a HEAD, a 204, a 304 (RFC 9113 §8.1.1).
+    ContentUnexpected = BAD_GATEWAY, "content of a response without any";
     /// A message was sent out of order: a second head, or content before the head.
     Order = INTERNAL_SERVER_ERROR, "sent out of order";
     /// Content is longer or shorter than was declared.

@@ -25,7 +25,7 @@ const GARBAGE_BYTES_MAX: usize = 4 << 10;
 /// from here can't split a message.
 #[derive(Default)]
 pub struct Fields {
-    /// Lines, each written as `name: value CRLF` unless [`Entry::canonical`] says otherwise, in any order.
+    /// Lines, each written as `name: value CRLF` unless [`CANONICAL`] says otherwise, in any order.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     /// A bit for each known name that stands here, or has stood here: most of those that are looked for do not.
@@ -52,9 +52,14 @@ struct Entry {
     value_len: u32,
     name_len: u16,
     known: Known,
-    /// In `bytes`, exactly `": "` stands between name and value and CRLF after the value.
-    canonical: bool,
+    /// [`CANONICAL`] and [`NEVER_INDEXED`].
+    flags: u8,
 }
+
+/// In `bytes`, exactly `": "` stands between name and value and CRLF after the value.
+const CANONICAL: u8 = 1;
+/// It came as a field that no table may hold, and goes on as one (RFC 7541 §6.2.3).
+const NEVER_INDEXED: u8 = 2;
 
 const _: () = assert!(size_of::<Entry>() == 16);
 
@@ -92,6 +97,15 @@ pub(crate) enum Part<'a> {
     First(Known),
     /// The values of all fields with this name and a comma after each.
     All(Known),
+}
+
+/// A field, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) known: Known,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+    pub(crate) never_indexed: bool,
 }
 
 impl Fields {
@@ -220,13 +234,13 @@ impl Fields {
         let mut run = 0..0;
         for e in self.entries.iter().filter(|e| wanted(e.known)) {
             let line = e.name_start as usize..e.value().end + 2;
-            if e.canonical && run.end == line.start {
+            if e.is_canonical() && run.end == line.start {
                 run.end = line.end;
                 continue;
             }
             out.extend_from_slice(slice(&self.bytes, run));
             run = line.end..line.end;
-            if e.canonical {
+            if e.is_canonical() {
                 run.start = line.start;
                 continue;
             }
@@ -259,6 +273,57 @@ impl Fields {
     pub(crate) fn all_known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let entries = if self.has_seen(known) { self.entries.as_slice() } else { &[] };
         entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
+    }
+
+    /// Adds a field that came with HTTP/2: its name and its value have been checked.
+    pub(crate) fn append_checked(&mut self, line: Line<'_>) {
+        let name_start = self.bytes.len();
+        self.bytes.reserve(line.name.len() + line.value.len() + ": \r\n".len());
+        self.bytes.extend_from_slice(line.name);
+        self.bytes.extend_from_slice(b": ");
+        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(line.value);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.push(Entry {
+            name_start: position(name_start),
+            value_start: position(value_start),
+            value_len: position(line.value.len()),
+            name_len: u16::try_from(line.name.len()).expect("whoever checked it limits names"),
+            known: line.known,
+            flags: if line.never_indexed { CANONICAL | NEVER_INDEXED } else { CANONICAL },
+        });
+    }
+
+    /// Adds to the value of the last field, if it has this name; says whether it had. What is added has been checked.
+    pub(crate) fn extend_last(&mut self, known: Known, more: [&[u8]; 2], never_indexed: bool) -> bool {
+        let Some(last) = self.entries.last_mut().filter(|e| e.known == known && e.is_canonical()) else {
+            return false;
+        };
+        let end = last.value().end;
+        if end + "\r\n".len() != self.bytes.len() {
+            return false;
+        }
+        self.bytes.truncate(end);
+        more.iter().for_each(|more| self.bytes.extend_from_slice(more));
+        last.value_len = position(self.bytes.len() - last.value_start as usize);
+        last.flags |= if never_indexed { NEVER_INDEXED } else { 0 };
+        self.bytes.extend_from_slice(b"\r\n");
+        true
+    }
+
+    /// No table may hold the fields with this name.
+    pub(crate) fn never_index(&mut self, known: Known) {
+        self.entries.iter_mut().filter(|e| e.known == known).for_each(|e| e.flags |= NEVER_INDEXED);
+    }
+
+    /// The fields as HTTP/2 writes them, in order.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.entries.iter().map(|e| Line {
+            known: e.known,
+            name: slice(&self.bytes, e.name()),
+            value: slice(&self.bytes, e.value()),
+            never_indexed: e.flags & NEVER_INDEXED != 0,
+        })
     }
 
     /// Removes every field with a known name.
@@ -295,7 +360,7 @@ impl Fields {
             value_len: position(value.len()),
             name_len: u16::try_from(name.len()).expect("a head is limited to less"),
             known,
-            canonical,
+            flags: if canonical { CANONICAL } else { 0 },
         };
         self.push(entry);
     }
@@ -357,7 +422,7 @@ impl Fields {
             value_len: position(value.len()),
             name_len,
             known,
-            canonical: true,
+            flags: CANONICAL,
         })
     }
 
@@ -426,7 +491,7 @@ impl Fields {
             bytes.extend_from_slice(b"\r\n");
             e.name_start = position(name_start);
             e.value_start = position(value_start);
-            e.canonical = true;
+            e.flags |= CANONICAL;
         }
         self.bytes = bytes;
     }
@@ -441,6 +506,10 @@ impl Entry {
     fn value(&self) -> Range<usize> {
         let start = self.value_start as usize;
         start..start + self.value_len as usize
+    }
+
+    fn is_canonical(&self) -> bool {
+        self.flags & CANONICAL != 0
     }
 
     fn line_len(&self) -> usize {

@@ -213,6 +213,7 @@ fn append_via(fields: &mut Fields, version: Version, via: &str) -> Result<(), Er
     let version: &[u8] = match version {
         Version::Http10 => b"1.0 ",
         Version::Http11 => b"1.1 ",
+        Version::Http2 => b"2 ",
     };
     let parts = [Part::Fixed(version), Part::Bytes(via.as_bytes())];
     fields.append_known(Known::Via, &parts).map_err(|_| Error {

@@ -40,3 +40,60 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
     // Without an early end, the compiler looks at many bytes at once.
     !bytes.iter().fold(false, |bad, b| bad | ((*b < b' ') & (*b != b'\t')) | (*b == 0x7f))
 }
+
+/// Only bytes that may stand in a target. Beyond the grammar of RFC 3986, `"<>^{|}` and the backquote pass: clients
+/// send them and no parser gives them a meaning.
+pub(crate) fn is_target(target: &[u8]) -> bool {
+    // Without an early end, the compiler looks at many bytes at once.
+    !target.iter().fold(false, |bad, b| bad | !(0x21..=0x7e).contains(b) | (*b == b'#') | (*b == b'\\'))
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2), of which no part may be empty but the port: the port, if there is one.
+///
+/// A comma, which a registered name may have, is refused: it makes a list of the field.
+pub(crate) fn authority(text: &[u8]) -> Option<Option<u16>> {
+    let host_len = match text {
+        [b'[', ..] => memchr::memchr(b']', text)?.saturating_add(1),
+        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at_checked(host_len)?;
+    let valid = match host {
+        [b'[', address @ .., b']'] => {
+            std::str::from_utf8(address).is_ok_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => is_registered_name(host),
+    };
+    match rest {
+        _ if !valid => None,
+        [] | [b':'] => Some(None),
+        [b':', digits @ ..] => {
+            let mut port: u16 = 0;
+            for byte in digits {
+                let digit = u16::from(byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?);
+                port = port.checked_mul(10)?.checked_add(digit)?;
+            }
+            Some(Some(port))
+        }
+        _ => None,
+    }
+}
+
+/// `reg-name` (RFC 3986 §3.2.2), not empty and without a comma. An IPv4 address is one, too.
+fn is_registered_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let [first, after @ ..] = rest {
+        rest = match (first, after) {
+            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
+            (b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'', _) => after,
+            (b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => after,
+            (b, _) if b.is_ascii_alphanumeric() => after,
+            _ => return false,
+        };
+    }
+    !name.is_empty()
+}
+
+/// The members of a list that are not empty (RFC 9110 §5.6.1.2).
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(trim).filter(|m| !m.is_empty())
+}

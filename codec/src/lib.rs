@@ -11,6 +11,7 @@
 //! | [`framing`] | where a message ends (RFC 9112 §6.3), as one function for each direction |
 //! | [`h1`] | HTTP/1.0 and HTTP/1.1: a [`h1::Server`] and a [`h1::Client`] connection |
 //! | [`hpack`] | header compression for HTTP/2 (RFC 7541): [`hpack::Decoder`] and [`hpack::Encoder`] |
+//! | [`h2`] | HTTP/2: a [`h2::Connection`], either side |
 //! | [`forward`] | what an intermediary must change in a head (RFC 9110 §7.6, RFC 7239) |
 //! | [`trail`] | who the client is, by what trusted proxies say |
 //! | [`limits`] | every limit, with its unit and its default |
@@ -38,6 +39,7 @@ pub mod forward;
 pub mod framing;
 mod grammar;
 pub mod h1;
+pub mod h2;
 pub mod head;
 pub mod hpack;
 pub mod limits;

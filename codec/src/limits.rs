@@ -1,6 +1,9 @@
 //! Every limit of a message, with its unit in its name and its default; and what is done where a message is legal and
 //! yet dangerous.
 
+use crate::Kind;
+use crate::fields::{Known, LONGEST_NAME};
+
 /// What a peer may make us hold or do. Each is checked before anything is allocated for it.
 ///
 /// The defaults are safe to face the internet with. Raising one raises what a single connection may cost.
@@ -48,6 +51,32 @@ pub enum Underscores {
     /// They are fields like others. Only what with hyphens would frame a message, or be a field that we write ourselves,
     /// is still refused: `Content_Length`, `X_Forwarded_For`.
     Pass,
+}
+
+impl Underscores {
+    /// Whether a field of a request goes on. No name that is known has an underscore.
+    pub(crate) fn admit(self, name: &[u8], known: Known) -> Result<bool, Kind> {
+        if known != Known::Other || !name.contains(&b'_') {
+            return Ok(true);
+        }
+        match self {
+            Self::Drop => Ok(false),
+            Self::Pass if !poses_as_ours(name) => Ok(true),
+            Self::Reject | Self::Pass => Err(Kind::FieldUnderscore),
+        }
+    }
+}
+
+/// Whether a name is, to a reader that takes underscores for hyphens, one that frames a message or that we write.
+fn poses_as_ours(name: &[u8]) -> bool {
+    let mut hyphened = [0; LONGEST_NAME];
+    // What is longer than any name that is known poses as none.
+    let Some(hyphened) = hyphened.get_mut(..name.len()) else { return false };
+    for (to, byte) in hyphened.iter_mut().zip(name) {
+        *to = if *byte == b'_' { b'-' } else { *byte };
+    }
+    let known = Known::of(hyphened);
+    known.is_of_connection() || known == Known::Host || known.is_ours()
 }
 
 impl Default for Limits {

@@ -2,8 +2,10 @@
 
 use crate::{
     ledger::{Ledger, count},
-    spec::{Answer, Id, Request},
-    wire::{Broken, Content, Reader, framing},
+    spec::{Answer, Framing, Id, Request},
+    tunnel::Side,
+    way::Way,
+    wire::{Broken, Content, Head, Reader, framing},
 };
 use corelane_balancer::Rng;
 use corelane_engine::simulate::{Socket, World};
@@ -64,6 +66,10 @@ struct Talk {
     /// The server wants the content of this request.
     wanted: Cell<usize>,
     is_over: Cell<bool>,
+    /// The connection is a tunnel now.
+    is_switched: Cell<bool>,
+    /// When something last went through it.
+    moved: Rc<Cell<Duration>>,
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -118,9 +124,10 @@ impl Client {
                     Manner::Leaves { after, .. } => after,
                     _ => usize::MAX,
                 };
-                let mut pen = Pen { client: client.clone(), socket, manner, budget };
+                let mut pen = Pen { client: client.clone(), socket: socket.clone(), manner, budget };
                 for n in 0..requests {
-                    let request = client.draw(&mut rng, n, n + 1 == requests);
+                    let habits = Habits { manner, is_pipelining, is_last: n + 1 == requests };
+                    let (request, switches) = client.draw(&mut rng, n, habits);
                     said.borrow_mut().push(request.clone());
                     talk.tell();
                     let closes = request.closes;
@@ -128,14 +135,21 @@ impl Client {
                     if !pen.say(&mut rng, &talk, &request, number).await {
                         return talk.end();
                     }
-                    if !is_pipelining {
-                        talk.wait(|talk| talk.is_over.get() || talk.answered.get() >= number).await;
+                    // Behind a switch that is refused, what follows is a request; behind one that is not, there is none.
+                    if !is_pipelining || switches {
+                        talk.wait(|talk| {
+                            talk.is_over.get() || talk.is_switched.get() || talk.answered.get() >= number
+                        })
+                        .await;
                     }
-                    if closes || talk.is_over.get() {
+                    if talk.is_switched.get() {
+                        client.side(&socket, &talk, &request).send(&mut rng).await;
+                    }
+                    if closes || switches || talk.is_over.get() {
                         break;
                     }
                 }
-                if manner == Manner::Ends {
+                if manner == Manner::Ends && !talk.is_switched.get() {
                     pen.socket.end();
                 }
                 // Whoever reads knows by this that no more comes.
@@ -147,13 +161,39 @@ impl Client {
         client.read(socket, manner, &talk, &said).await;
     }
 
-    fn draw(&self, rng: &mut Rng, n: u64, is_last: bool) -> Request {
+    /// The next request, and whether its origin agrees to switch protocols.
+    fn draw(&self, rng: &mut Rng, n: u64, habits: Habits) -> (Request, bool) {
         let id: Id = self.number << 16 | n;
         let mut request = Request::draw(rng, id);
-        request.closes |= is_last && rng.below(2) == 0;
+        request.closes |= habits.is_last && request.switch.is_none() && rng.below(2) == 0;
+        if self.is_calm && request.way.closes() && !habits.gets_an_early_answer(&request) {
+            request.way = Way::Pass;
+        }
         let answer = Answer::draw(rng, &request, !self.is_calm);
+        let switches = answer.status == 101;
+        if let Some(script) = &mut request.switch
+            && !switches
+        {
+            // Whoever knows that it will be refused says nothing that would be taken for a request.
+            script.eager_bytes = 0;
+        }
         self.ledger.open(&request, &answer, self.is_calm);
-        request
+        (request, switches)
+    }
+
+    /// Its end of a tunnel.
+    fn side(&self, socket: &Rc<Socket>, talk: &Talk, request: &Request) -> Side {
+        Side {
+            world: self.world.clone(),
+            ledger: self.ledger.clone(),
+            socket: socket.clone(),
+            id: request.id,
+            way: request.way,
+            script: request.switch.expect("nobody else gets a tunnel"),
+            is_client: true,
+            is_calm: self.is_calm,
+            moved: talk.moved.clone(),
+        }
     }
 
     fn draw_calm(rng: &mut Rng) -> Manner {
@@ -197,7 +237,7 @@ impl Client {
             if manner == Manner::Lazy {
                 self.world.sleep(Duration::from_millis(rng.below(800))).await;
             }
-            match self.read_one(&mut reader, talk, &request, n).await {
+            match self.read_one((&socket, &mut reader), talk, &request, n).await {
                 Ok(true) => {}
                 Ok(false) => {
                     // What was asked behind it is to be asked again elsewhere.
@@ -229,7 +269,7 @@ impl Client {
     /// Whether another request may follow on this connection.
     async fn read_one(
         &self,
-        reader: &mut Reader,
+        (socket, reader): (&Rc<Socket>, &mut Reader),
         talk: &Talk,
         request: &Request,
         n: usize,
@@ -240,6 +280,15 @@ impl Client {
             let status = head.start[1].parse().unwrap_or(0);
             if head.start[0] != "HTTP/1.1" {
                 return Err(Broken::Garbled(format!("{:?}", head.start)));
+            }
+            if status == 101 {
+                self.ledger.switched(request.id, &interim, &head);
+                if request.switch.is_some() {
+                    talk.is_switched.set(true);
+                    talk.tell();
+                    self.side(socket, talk, request).receive(reader).await;
+                }
+                return Ok(false);
             }
             if status / 100 != 1 {
                 break head;
@@ -260,11 +309,10 @@ impl Client {
         talk.wanted.set(talk.wanted.get().max(n + 1));
         talk.tell();
         let (framing, length) = framing(&head, true, request.method)?;
-        let closes = head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
         let content: Content = reader.content(framing, length).await?;
-        let is_whole = content.is_whole;
+        let goes_on = content.is_whole && !closes(&head) && framing != Framing::Close && !request.closes;
         self.ledger.answered(request.id, &interim, &head, &content);
-        Ok(is_whole && !closes && framing != crate::spec::Framing::Close && !request.closes)
+        Ok(goes_on)
     }
 
     /// Says so if it takes too long.
@@ -287,6 +335,29 @@ impl Client {
     }
 }
 
+/// Whether the server says that it closes.
+fn closes(head: &Head) -> bool {
+    head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"))
+}
+
+/// What of a client's manner matters for what it can ask.
+#[derive(Clone, Copy)]
+struct Habits {
+    manner: Manner,
+    is_pipelining: bool,
+    is_last: bool,
+}
+
+impl Habits {
+    /// Whether an answer reaches it behind which the connection is closed, maybe before all that it says has been read:
+    /// what nobody reads is thrown away for a while, and for so many bytes; then it is reset, and that may take the answer.
+    fn gets_an_early_answer(self, request: &Request) -> bool {
+        const DRAINED_BYTES: usize = 40_000;
+        let is_small = request.content_bytes < DRAINED_BYTES && self.manner != Manner::Slow;
+        !self.is_pipelining && (request.content_bytes == 0 || is_small)
+    }
+}
+
 /// What writes requests.
 struct Pen {
     client: Rc<Client>,
@@ -300,7 +371,11 @@ impl Pen {
     /// Whether the connection goes on.
     async fn say(&mut self, rng: &mut Rng, talk: &Talk, request: &Request, number: usize) -> bool {
         let mut head = request.head();
-        let body = request.body(rng);
+        let mut body = request.body(rng);
+        if let Some(script) = request.switch {
+            let bytes = script.bytes(request.id, request.way, true);
+            body = bytes[..script.eager_bytes.min(bytes.len())].to_vec();
+        }
         if !request.expects {
             head.extend_from_slice(&body);
         }
@@ -342,7 +417,9 @@ impl Pen {
                 Manner::Slow => rest.len().min(1 + rng.below(1 + bytes.len() as u64 / 8) as usize),
                 _ => rest.len(),
             };
-            if talk.is_over.get() || self.socket.send(&rest[..piece]).await.is_err() {
+            // Who is patient says all that it has begun to say, although its answer has come.
+            let stops = talk.is_over.get() && !self.client.is_calm;
+            if stops || self.socket.send(&rest[..piece]).await.is_err() {
                 return false;
             }
             rest = &rest[piece..];

@@ -3,12 +3,16 @@
 //! else's.
 
 use crate::{
+    gateway::LOCAL_BYTES,
+    retry::{Reached, Table},
     spec::{Answer, Framing, Id, Manner, Request, content},
+    way::{Way, rewrite},
     wire::{Content, Head},
 };
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    time::Duration,
 };
 
 /// What is broken.
@@ -29,7 +33,7 @@ struct Entry {
     /// The whole request has been sent.
     is_sent: bool,
     /// Whole heads of it that origins have received.
-    arrivals: u32,
+    reached: Vec<Reached>,
     is_answered: bool,
 }
 
@@ -37,6 +41,7 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Ledger {
     entries: RefCell<BTreeMap<Id, Entry>>,
+    table: Table,
     violations: RefCell<Vec<Violation>>,
     pub(crate) tally: Tally,
 }
@@ -50,6 +55,7 @@ pub(crate) struct Tally {
     pub(crate) refused: Cell<u64>,
     pub(crate) retried: Cell<u64>,
     pub(crate) hostile: Cell<u64>,
+    pub(crate) tunnels: Cell<u64>,
 }
 
 pub(crate) fn count(cell: &Cell<u64>) {
@@ -76,6 +82,11 @@ const ADDED_TO_RESPONSES: [&str; 6] =
     ["via", "date", "connection", "content-length", "transfer-encoding", "trailer"];
 
 impl Ledger {
+    /// An empty one, for a run in which requests are repeated as `table` allows.
+    pub(crate) fn new(table: Table) -> Self {
+        Self { table, ..Self::default() }
+    }
+
     pub(crate) fn violate(&self, kind: &'static str, what: String) {
         self.violations.borrow_mut().push(Violation { kind, what });
     }
@@ -92,7 +103,7 @@ impl Ledger {
             answer: answer.clone(),
             is_calm,
             is_sent: false,
-            arrivals: 0,
+            reached: Vec::new(),
             is_answered: false,
         };
         self.entries.borrow_mut().insert(request.id, entry);
@@ -106,7 +117,12 @@ impl Ledger {
     }
 
     /// A head has come to an origin; what it is to be answered. None if it is nobody's.
-    pub(crate) fn arrived(&self, head: &Head) -> Option<(Request, Answer, u32)> {
+    pub(crate) fn arrived(
+        &self,
+        head: &Head,
+        is_fresh: bool,
+        now: Duration,
+    ) -> Option<(Request, Answer, u32)> {
         let [method, target, version] = &head.start;
         if target.starts_with("/canary") {
             self.violate("smuggled", format!("content was taken for a request: {method} {target}"));
@@ -115,15 +131,16 @@ impl Ledger {
         let mut entries = self.entries.borrow_mut();
         let id = head.id().filter(|_| target.starts_with("/r/"))?;
         let entry = entries.get_mut(&id)?;
-        entry.arrivals += 1;
-        if entry.arrivals > 1 {
+        if !entry.reached.is_empty() {
             count(&self.tally.retried);
-            if !entry.request.is_idempotent() {
-                self.violate(
-                    "repeated",
-                    format!("{} {id:016x} reached an origin {} times", entry.request.method, entry.arrivals),
-                );
+            if let Some(why) = self.table.forbids((&entry.request, &entry.answer), &entry.reached, now) {
+                let what = format!("{} {id:016x} reached an origin again: {why}", entry.request.method);
+                self.violate("repeated", what);
             }
+        }
+        entry.reached.push(Reached { at: now, is_fresh, has_said: false, content_bytes: 0 });
+        if entry.request.way.is_local() {
+            self.violate("forwarded", format!("{id:016x} is not for an origin"));
         }
         if version != "HTTP/1.1" {
             self.violate("forwarded", format!("{id:016x} came as {version}"));
@@ -134,21 +151,53 @@ impl Ledger {
         if let Some(what) = differs_from_reference(&entry.request, head) {
             self.violate("forwarded", format!("{id:016x}: {what}"));
         }
-        Some((entry.request.clone(), entry.answer.clone(), entry.arrivals))
+        Some((entry.request.clone(), entry.answer.clone(), entry.reached.len() as u32))
+    }
+
+    /// Nothing goes wrong for it but by its own origin's manner.
+    pub(crate) fn is_calm(&self, id: Id) -> bool {
+        self.entries.borrow().get(&id).is_some_and(|entry| entry.is_calm)
+    }
+
+    /// An origin begins to say something to the attempt with this number.
+    pub(crate) fn said(&self, id: Id, attempt: u32) {
+        self.with_attempt(id, attempt, |reached| reached.has_said = true);
+    }
+
+    fn with_attempt(&self, id: Id, attempt: u32, change: impl FnOnce(&mut Reached)) {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id).expect("origins only answer what is in the ledger");
+        entry.reached.get_mut(attempt as usize - 1).map(change);
     }
 
     /// The content of a request has come to an origin, or a part of it.
-    pub(crate) fn uploaded(&self, id: Id, received: &Content) {
+    pub(crate) fn uploaded(&self, id: Id, attempt: u32, received: &Content) {
+        self.with_attempt(id, attempt, |reached| reached.content_bytes = received.bytes.len());
         let entries = self.entries.borrow();
         let Some(entry) = entries.get(&id) else { return };
-        let expected = content(id, false, entry.request.content_bytes);
+        let mut expected = content(id, false, entry.request.content_bytes);
+        if entry.request.way.rewrites() {
+            rewrite(&mut expected);
+        }
         if !expected.starts_with(&received.bytes) {
             self.violate("upload differs", format!("{id:016x}: {}", difference(&expected, &received.bytes)));
         } else if received.is_whole && received.bytes.len() < expected.len() {
             let (got, of) = (received.bytes.len(), expected.len());
             self.violate("upload cut", format!("{id:016x}: {got} of {of} bytes, and then its end"));
-        } else if received.is_whole && entry.request.has_trailers && received.trailers.is_empty() {
+        } else if received.is_whole
+            && entry.request.has_trailers
+            && !entry.request.way.keeps_content()
+            && received.trailers.is_empty()
+        {
             self.violate("upload differs", format!("{id:016x}: its trailers are lost"));
+        } else if entry.is_calm
+            && !received.is_whole
+            && !entry.request.expects
+            && !entry.request.way.ends_upload()
+        {
+            // Whoever is not asked for its content need not send it; nobody else has a reason to stop.
+            let (got, of) = (received.bytes.len(), expected.len());
+            self.violate("upload lost", format!("{id:016x}: {got} of {of} bytes came"));
         }
     }
 
@@ -174,23 +223,62 @@ impl Ledger {
                 };
                 self.violate(kind, format!("{id:016x}: {what}"));
             }
-            None => {
-                count(&self.tally.refused);
-                // What is wrong with an answer may show only in its content, when the head has gone out.
-                let is_unseen = !received.is_whole || entry.request.method == "HEAD";
-                let is_garbage = matches!(entry.answer.manner, Manner::Garbage(_)) && is_unseen;
-                if is_garbage {
-                    return;
-                }
-                if !OWN_STATUSES.contains(&status) {
-                    self.violate("own answer", format!("{id:016x} was answered {status} by the engine"));
-                } else if entry.is_calm {
-                    self.violate(
-                        "calm refused",
-                        format!("{id:016x} was answered {status} although nothing was wrong"),
-                    );
+            None if !head.all("x-local").is_empty() => {
+                let broken = judge_local(entry, interim, head, received);
+                match broken {
+                    None if received.is_whole => count(&self.tally.exact),
+                    None if entry.is_calm => {
+                        self.violate("calm cut", format!("{id:016x}: the handler's answer"))
+                    }
+                    None => count(&self.tally.cut),
+                    Some((kind, what)) => self.violate(kind, format!("{id:016x}: {what}")),
                 }
             }
+            None => self.refused(entry, status, received),
+        }
+    }
+
+    /// The engine has answered by itself.
+    fn refused(&self, entry: &Entry, status: u16, received: &Content) {
+        let id = entry.request.id;
+        count(&self.tally.refused);
+        // What is wrong with an answer may show only in its content, when the head has gone out.
+        let is_unseen = !received.is_whole || entry.request.method == "HEAD";
+        let is_garbage = matches!(entry.answer.manner, Manner::Garbage(_)) && is_unseen;
+        if is_garbage || entry.request.way.panics() && status == 500 {
+            return;
+        }
+        if !OWN_STATUSES.contains(&status) {
+            self.violate("own answer", format!("{id:016x} was answered {status} by the engine"));
+        } else if entry.is_calm {
+            let what = format!("{id:016x} was answered {status} although nothing was wrong");
+            self.violate("calm refused", what);
+        }
+    }
+
+    /// A client has been told that its connection is a tunnel now.
+    pub(crate) fn switched(&self, id: Id, interim: &[u16], head: &Head) {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id).expect("clients only ask what is in the ledger");
+        if std::mem::replace(&mut entry.is_answered, true) {
+            self.violate("answered twice", format!("{id:016x}"));
+        }
+        let nothing = Content { bytes: Vec::new(), trailers: Vec::new(), is_whole: true };
+        let broken = if entry.request.switch.is_none() || head.all("upgrade") != ["websocket"] {
+            Some(("tunnel unasked", format!("{:?}", head.start)))
+        } else if entry.request.way == Way::Echo {
+            head.all("x-local").is_empty().then(|| ("answer differs", "it is not the handler's".to_owned()))
+        } else if head.id() != Some(id) {
+            Some(("foreign answer", format!("the 101 of {:?}", head.id())))
+        } else {
+            judge(entry, interim, head, &nothing)
+        };
+        match broken {
+            None => {
+                count(&self.tally.exact);
+                count(&self.tally.tunnels);
+            }
+            Some((kind, what)) => self.violate(kind, format!("{id:016x}: {what}")),
         }
     }
 
@@ -213,24 +301,35 @@ impl Ledger {
 
 /// What is wrong with an answer that an origin has given.
 fn judge(entry: &Entry, interim: &[u16], head: &Head, received: &Content) -> Option<(&'static str, String)> {
-    let Entry { request, answer, .. } = entry;
+    let Entry { request, answer, reached, .. } = entry;
     if head.start[1] != answer.status.to_string() {
         return Some(("answer differs", format!("{} instead of {}", head.start[1], answer.status)));
     }
-    let ours = |name: &str| ADDED_TO_RESPONSES.iter().any(|added| name.eq_ignore_ascii_case(added));
-    let theirs: Vec<_> = head.fields.iter().filter(|(name, _)| !ours(name)).cloned().collect();
-    if theirs != answer.fields {
-        return Some(("answer differs", format!("fields {theirs:?} instead of {:?}", answer.fields)));
+    if request.way.panics() {
+        return Some(("answer differs", "its handler panics".to_owned()));
+    }
+    let theirs = response_fields(&head.fields, answer.status == 101, request.way);
+    let expected = response_fields(&answer.fields, answer.status == 101, request.way);
+    if theirs != expected {
+        return Some(("answer differs", format!("fields {theirs:?} instead of {expected:?}")));
     }
     let interim: Vec<u16> = interim.iter().copied().filter(|status| *status != 100).collect();
-    if !answer.interim.starts_with(&interim) {
-        return Some(("answer differs", format!("interim {interim:?} instead of {:?}", answer.interim)));
+    // Those of an answer that was not taken have been passed on already.
+    let mut said = answer.interim.repeat(reached.len().max(1));
+    if request.way == Way::Hint {
+        said.insert(0, 103);
     }
-    if matches!(answer.manner, Manner::Garbage(_)) {
+    if !said.starts_with(&interim) {
+        return Some(("answer differs", format!("interim {interim:?} instead of {said:?}")));
+    }
+    if matches!(answer.manner, Manner::Garbage(_)) && reached.len() < 2 {
         return Some(("garbage passed", format!("{:?}", head.start)));
     }
     let length = if request.method == "HEAD" { 0 } else { answer.content_bytes };
-    let expected = content(request.id, true, length);
+    let mut expected = content(request.id, true, length);
+    if request.way.rewrites() {
+        rewrite(&mut expected);
+    }
     if !expected.starts_with(&received.bytes) {
         return Some(("answer differs", difference(&expected, &received.bytes)));
     }
@@ -251,6 +350,39 @@ fn judge(entry: &Entry, interim: &[u16], head: &Head, received: &Content) -> Opt
     None
 }
 
+/// What of a response's fields the engine has no part in.
+fn response_fields(fields: &[(String, String)], is_switch: bool, way: Way) -> Vec<(String, String)> {
+    let ours = |name: &str| {
+        ADDED_TO_RESPONSES.iter().any(|added| name.eq_ignore_ascii_case(added))
+            || is_switch && name.eq_ignore_ascii_case("upgrade")
+            // What is another content is not what its origin has vouched for.
+            || way.rewrites() && name.eq_ignore_ascii_case("etag")
+    };
+    fields.iter().filter(|(name, _)| !ours(name)).cloned().collect()
+}
+
+/// What is wrong with an answer that the handler has given.
+fn judge_local(
+    Entry { request, .. }: &Entry,
+    interim: &[u16],
+    head: &Head,
+    received: &Content,
+) -> Option<(&'static str, String)> {
+    if !matches!(request.way, Way::Local | Way::Read) || head.start[1] != "200" {
+        return Some(("answer differs", format!("{:?} is of another's handler", head.start)));
+    }
+    if interim.iter().any(|status| *status != 100) {
+        return Some(("answer differs", format!("interim {interim:?}")));
+    }
+    let length = if request.method == "HEAD" { 0 } else { LOCAL_BYTES };
+    let expected = content(request.id, true, length);
+    let is_complete = received.bytes.len() == expected.len();
+    if !expected.starts_with(&received.bytes) || received.is_whole && !is_complete {
+        return Some(("answer differs", difference(&expected, &received.bytes)));
+    }
+    None
+}
+
 /// What an origin must be sent: what the client sent, less what was for the next hop.
 fn differs_from_reference(request: &Request, head: &Head) -> Option<String> {
     let [method, target, _] = &head.start;
@@ -261,10 +393,19 @@ fn differs_from_reference(request: &Request, head: &Head) -> Option<String> {
         return Some(format!("Host {:?}", head.all("host")));
     }
     let ours = |name: &str| ADDED_TO_REQUESTS.iter().any(|added| name.eq_ignore_ascii_case(added));
+    let upgrade: &[&str] = if request.switch.is_some() { &["websocket"] } else { &[] };
+    if head.all("upgrade") != upgrade {
+        return Some(format!("Upgrade {:?}", head.all("upgrade")));
+    }
+    let is_tried = |name: &str| request.way == Way::Loop && name.eq_ignore_ascii_case("x-try");
     let theirs: Vec<_> = head
         .fields
         .iter()
-        .filter(|(name, _)| !ours(name) && !name.eq_ignore_ascii_case("host"))
+        .filter(|(name, _)| {
+            !ours(name)
+                && !is_tried(name)
+                && !["host", "upgrade"].iter().any(|it| name.eq_ignore_ascii_case(it))
+        })
         .cloned()
         .collect();
     if theirs != request.fields {
@@ -274,6 +415,7 @@ fn differs_from_reference(request: &Request, head: &Head) -> Option<String> {
     // To say that there is nothing is needed only where something is expected (RFC 9110 §8.6).
     let may_be_silent = request.content_bytes == 0 && !matches!(request.method, "POST" | "PUT");
     if request.framing == Framing::Length
+        && request.way != Way::Reframe
         && !(may_be_silent && lengths.is_empty())
         && lengths != [request.content_bytes.to_string()]
     {

@@ -2,13 +2,17 @@
 
 mod bugs;
 mod client;
+mod gateway;
 mod hostile;
 mod ledger;
 mod origin;
 mod plan;
+mod retry;
 mod run;
 mod search;
 mod spec;
+mod tunnel;
+mod way;
 mod wire;
 
 use bugs::Mistake;

@@ -1,7 +1,8 @@
 //! What a run is made of. It is drawn from the seed, and may then be made smaller without touching the rest.
 
+use crate::retry::Table;
 use corelane_balancer::Rng;
-use corelane_engine::simulate::Faults;
+use corelane_engine::{RetryPolicy, simulate::Faults};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// What a run is made of.
@@ -25,6 +26,12 @@ pub(crate) struct Plan {
     pub(crate) drains_early: bool,
     /// Connections that the cluster may have; 0: no limit.
     pub(crate) connections_max: u32,
+    /// Attempts that may reach an origin.
+    pub(crate) attempts_max: u32,
+    /// Also after an attempt on a fresh connection.
+    pub(crate) retries_fresh: bool,
+    /// Also on a status.
+    pub(crate) retries_status: bool,
     /// Which of [`FAULTS`].
     pub(crate) faults: Vec<&'static str>,
 }
@@ -71,6 +78,24 @@ impl Plan {
             outages: u64::from(rng.below(5) == 0),
             drains_early: rng.below(3) == 0,
             connections_max: if rng.below(4) == 0 { 1 + rng.below(4) as u32 } else { 0 },
+            attempts_max: 1 + rng.below(4) as u32,
+            retries_fresh: rng.below(3) == 0,
+            retries_status: rng.below(3) == 0,
+        }
+    }
+
+    /// What is held against repeated requests.
+    pub(crate) fn table(&self) -> Table {
+        let has = |fault: &str| self.faults.contains(&fault);
+        Table { policy: self.retry(), loses_bytes: has("reset") || has("vanish"), loses_time: has("pause") }
+    }
+
+    /// When requests are repeated.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            attempts_max: self.attempts_max,
+            on_fresh_connection: self.retries_fresh,
+            on_status_or_timeout: self.retries_status,
         }
     }
 
@@ -137,6 +162,9 @@ impl Plan {
         with(&|plan| plan.outages = 0);
         with(&|plan| plan.drains_early = false);
         with(&|plan| plan.connections_max = 0);
+        with(&|plan| {
+            (plan.attempts_max, plan.retries_fresh, plan.retries_status) = (2, false, false);
+        });
         with(&|plan| plan.lanes = 1);
         with(&|plan| plan.origins = 1);
         with(&|plan| plan.requests_max = (plan.requests_max / 2).max(1));
@@ -174,7 +202,7 @@ impl fmt::Display for Plan {
         write!(
             f,
             "lanes={} origins={} clients={} calm={} hostile={} requests={} reloads={} deaths={} outages={} drains-early={} \
-             connections={} faults={}",
+             connections={} attempts={} retries-fresh={} retries-status={} faults={}",
             self.lanes,
             self.origins,
             list(&self.clients),
@@ -186,6 +214,9 @@ impl fmt::Display for Plan {
             self.outages,
             u8::from(self.drains_early),
             self.connections_max,
+            self.attempts_max,
+            u8::from(self.retries_fresh),
+            u8::from(self.retries_status),
             self.faults.join(",")
         )
     }
@@ -231,6 +262,9 @@ impl Changes {
                 "outages" => plan.outages = number()?,
                 "drains-early" => plan.drains_early = number()? > 0,
                 "connections" => plan.connections_max = number()? as u32,
+                "attempts" => plan.attempts_max = number()? as u32,
+                "retries-fresh" => plan.retries_fresh = number()? > 0,
+                "retries-status" => plan.retries_status = number()? > 0,
                 "faults" => {
                     plan.faults =
                         FAULTS.into_iter().filter(|name| value.split(',').any(|it| it == *name)).collect();

@@ -2,13 +2,15 @@
 
 use crate::{
     client::Client,
+    gateway::{Gateway, PANIC},
     hostile::Hostile,
     ledger::{Ledger, Violation},
     origin::Origin,
     plan::Plan,
+    tunnel,
 };
 use corelane_engine::{
-    Cluster, Engine, Event, Handle, Handler, Metric, Request, Response, Result, Upstream,
+    Cluster, Engine, Event, Handle, Metric, Timeouts,
     simulate::{Bug, Faults, World},
 };
 use std::{
@@ -47,15 +49,6 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<Violation>,
 }
 
-/// Sends everything on.
-struct Gateway(Upstream);
-
-impl Handler for Gateway {
-    async fn handle(&self, request: Request) -> Result<Response> {
-        self.0.send(request).await
-    }
-}
-
 struct Run {
     plan: Plan,
     world: World,
@@ -75,7 +68,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 pub(crate) fn run_with(plan: &Plan, bug: Option<Bug>) -> Outcome {
     let world = World::begin(plan.seed, Faults::none());
     world.set_bug(bug);
-    let ledger = Rc::new(Ledger::default());
+    let ledger = Rc::new(Ledger::new(plan.table()));
     let origins = (0..plan.origins).map(|n| Origin {
         world: world.clone(),
         ledger: ledger.clone(),
@@ -119,10 +112,16 @@ impl Run {
         if self.plan.connections_max > 0 {
             cluster = cluster.connections_max(Some(self.plan.connections_max)).queue(1_024, QUEUE_MAX);
         }
+        let mut timeouts = Timeouts::default();
+        // Waiting for nothing is no test, but now and then it is.
+        timeouts.upstream_idle = Duration::from_secs(if self.plan.seed.is_multiple_of(8) { 50 } else { 2 });
         let (records, panics) = (self.records.clone(), self.panics.clone());
+        timeouts.tunnel_idle = tunnel::IDLE;
         Engine::builder()
+            .retry(self.plan.retry())
             .lanes(self.plan.lanes)
             .via("simulated")
+            .timeouts(timeouts)
             .max_connections(Some(10_000))
             .on_record(move |_| {
                 let records = records.clone();
@@ -131,11 +130,14 @@ impl Run {
                 }))
             })
             .on_event(move |event| {
-                if matches!(event, Event::LanePanicked { .. } | Event::HandlerPanicked { .. }) {
-                    panics.fetch_add(1, Ordering::Relaxed);
-                }
+                let is_ours = match event {
+                    Event::LanePanicked { .. } => true,
+                    Event::HandlerPanicked { message, .. } => !message.starts_with(PANIC),
+                    _ => false,
+                };
+                panics.fetch_add(u64::from(is_ours), Ordering::Relaxed);
             })
-            .serve(self.listens, move |lane| Ok(Gateway(lane.upstream(&cluster))))
+            .serve(self.listens, move |lane| Ok(Gateway::new(lane, lane.upstream(&cluster))))
     }
 
     fn go(&self) -> Duration {
@@ -156,7 +158,7 @@ impl Run {
         self.wait(before, "a client of the first part has not come to its end");
         self.world.set_faults(Faults::none());
         // What was on its way arrives, and lanes that died are there again.
-        self.world.run(Duration::from_secs(30));
+        self.world.run(self.plan.faults().stall_max + Duration::from_secs(5));
         self.begin_clients(&self.plan.calm, true);
         self.begin_hostile(&self.plan.hostile.iter().map(|number| number + 100).collect::<Vec<_>>(), true);
         if self.plan.reloads > 0 {

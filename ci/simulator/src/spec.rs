@@ -1,6 +1,7 @@
 //! What is said: requests and their answers, each drawn from a seed and the number of the request, so that a client, an
 //! origin and the judge know the same without telling each other.
 
+use crate::{tunnel::Script, way::Way};
 use corelane_balancer::Rng;
 
 /// The number of a request: no two of a run are the same.
@@ -35,6 +36,10 @@ pub(crate) struct Request {
     pub(crate) expects: bool,
     /// It is the last of its connection.
     pub(crate) closes: bool,
+    /// What the handler does with it.
+    pub(crate) way: Way,
+    /// It wants to switch to another protocol, and this is what goes through the tunnel.
+    pub(crate) switch: Option<Script>,
 }
 
 /// How an origin behaves towards a request.
@@ -44,6 +49,8 @@ pub(crate) enum Manner {
     Good,
     /// It answers before it has read the content, and reads it afterwards.
     Early,
+    /// It answers while it reads the content.
+    Duplex,
     /// It answers at once, reads nothing more, and closes.
     Curt,
     /// It closes, or resets, at this byte of its answer.
@@ -76,13 +83,21 @@ pub(crate) struct Answer {
     pub(crate) pauses_ms: u64,
 }
 
-/// Content that cannot be taken for anybody else's.
+/// Content that cannot be taken for anybody else's. It reads like messages: whoever takes it for some is seen.
 pub(crate) fn content(id: Id, is_answer: bool, bytes: usize) -> Vec<u8> {
-    let mut content = Vec::with_capacity(bytes + 32);
+    const LINE_BYTES: usize = 80;
+    let (before, behind) = if is_answer {
+        (format!("HTTP/1.1 200 OK\r\nX-Canary: {id:016x}."), "\r\nContent-Length: 0\r\n\r\n")
+    } else {
+        (format!("GET /canary/{id:016x}."), " HTTP/1.1\r\nHost: h\r\n\r\n")
+    };
+    let mut content = Vec::with_capacity(bytes + LINE_BYTES);
     let mut line = 0u32;
     while content.len() < bytes {
-        let kind = if is_answer { 'a' } else { 'q' };
-        content.extend_from_slice(format!("[{kind}{id:016x}.{line:06x}]\n").as_bytes());
+        content.extend_from_slice(before.as_bytes());
+        // Its number, in digits of 4 bits.
+        content.extend((0..6).rev().map(|digit| b"0123456789abcdef"[(line >> (4 * digit) & 15) as usize]));
+        content.extend_from_slice(behind.as_bytes());
         line += 1;
     }
     content.truncate(bytes);
@@ -120,6 +135,18 @@ fn bytes(rng: &mut Rng) -> usize {
 impl Request {
     /// The request with this number.
     pub(crate) fn draw(rng: &mut Rng, id: Id) -> Self {
+        let mut request = Self::draw_plain(rng, id);
+        if !request.is_1_0 && request.framing == Framing::None && rng.below(4) == 0 {
+            request.way = Way::draw_switch(rng);
+            request.switch = Some(Script::draw(rng, request.way));
+            request.method = "GET";
+            request.closes = false;
+            request.fields.push(("Sec-WebSocket-Key".to_owned(), format!("k{id:x}")));
+        }
+        request
+    }
+
+    fn draw_plain(rng: &mut Rng, id: Id) -> Self {
         let method =
             pick(rng, &["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "REPORT"]);
         let is_1_0 = rng.below(12) == 0;
@@ -151,12 +178,14 @@ impl Request {
             has_trailers: framing == Framing::Chunked && rng.below(3) == 0,
             expects: framing != Framing::None && content_bytes > 0 && !is_1_0 && rng.below(6) == 0,
             closes: is_1_0 || rng.below(12) == 0,
+            way: Way::draw(rng),
+            switch: None,
         }
     }
 
     /// The target.
     pub(crate) fn path(&self) -> String {
-        format!("/r/{:016x}?x=%2e%2E", self.id)
+        format!("/r/{:016x}?x=%2e%2E&h={}", self.id, self.way.word())
     }
 
     /// The head, as it is sent.
@@ -169,6 +198,10 @@ impl Request {
         let mut connection: Vec<&str> = self.hop_fields.iter().map(|(name, _)| name.as_str()).collect();
         if self.closes && !self.is_1_0 {
             connection.push("close");
+        }
+        if self.switch.is_some() {
+            head.push_str("Upgrade: websocket\r\n");
+            connection.push("Upgrade");
         }
         if !connection.is_empty() {
             head.push_str(&format!("Connection: {}\r\n", connection.join(", ")));
@@ -199,6 +232,25 @@ impl Request {
 impl Answer {
     /// What the request is answered; `is_wild` if the origin may misbehave.
     pub(crate) fn draw(rng: &mut Rng, request: &Request, is_wild: bool) -> Self {
+        let mut answer = Self::draw_plain(rng, request, is_wild);
+        if request.switch.is_some() && (request.way == Way::Echo || rng.below(3) > 0) {
+            answer.switch();
+        }
+        answer
+    }
+
+    /// It agrees to switch protocols.
+    fn switch(&mut self) {
+        self.status = 101;
+        (self.framing, self.content_bytes, self.has_trailers) = (Framing::None, 0, false);
+        (self.closes, self.pauses_ms) = (false, 0);
+        self.fields.push(("Sec-WebSocket-Accept".to_owned(), "yes".to_owned()));
+        if matches!(self.manner, Manner::Early | Manner::Duplex | Manner::Chatty | Manner::Curt) {
+            self.manner = Manner::Good;
+        }
+    }
+
+    fn draw_plain(rng: &mut Rng, request: &Request, is_wild: bool) -> Self {
         let status = pick(rng, &[200, 200, 200, 201, 204, 304, 404, 500, 503]);
         let has_content = !matches!(status, 204 | 304);
         let framing = match rng.below(5) {
@@ -215,7 +267,13 @@ impl Answer {
         }
         let interim =
             if rng.below(8) == 0 && !request.is_1_0 { vec![103; 1 + rng.below(2) as usize] } else { vec![] };
-        let manner = if is_wild { Self::draw_manner(rng) } else { Manner::Good };
+        let manner = match rng.below(8) {
+            _ if is_wild => Self::draw_manner(rng),
+            // To answer while the content comes is nobody's fault; without an end of its own the answer would not have one.
+            0 if framing != Framing::Close => Manner::Early,
+            1 if framing != Framing::Close => Manner::Duplex,
+            _ => Manner::Good,
+        };
         Self {
             status,
             interim,
@@ -246,6 +304,7 @@ impl Answer {
             15 => Manner::Garbage(rng.below(GARBAGE.len() as u64) as usize),
             16 => Manner::Chatty,
             17 => Manner::Gone,
+            18 => Manner::Duplex,
             _ => Manner::Good,
         }
     }
@@ -270,9 +329,15 @@ impl Answer {
         if self.closes {
             head.push_str("Connection: close\r\n");
         }
+        if self.status == 101 {
+            head.push_str("Connection: upgrade\r\nUpgrade: websocket\r\n");
+        }
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(b"\r\n");
-        if request.method != "HEAD" {
+        if let Some(script) = request.switch.filter(|_| self.status == 101) {
+            let bytes = script.bytes(request.id, request.way, false);
+            out.extend_from_slice(&bytes[..script.prompt_bytes.min(bytes.len())]);
+        } else if request.method != "HEAD" {
             let content = content(request.id, true, self.content_bytes);
             out.extend_from_slice(&frame(rng, self.framing, &content, self.has_trailers));
         }

@@ -129,6 +129,16 @@ impl Reader {
         Ok(Head { start, fields: self.fields().await? })
     }
 
+    /// What comes, whatever it is; 0 at its end.
+    pub(crate) async fn raw(&mut self, into: &mut Vec<u8>) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            return self.socket.receive(into).await;
+        }
+        let count = self.buffer.len();
+        into.append(&mut self.buffer);
+        Ok(count)
+    }
+
     /// The content that follows a head.
     pub(crate) async fn content(&mut self, framing: Framing, length: usize) -> Result<Content, Broken> {
         let mut content = Content { bytes: Vec::new(), trailers: Vec::new(), is_whole: false };

@@ -5,6 +5,7 @@ use super::parse::{self, Asked, Side};
 use super::scan::{Bounds, Scan};
 use super::{Event, Received, Wrap, emit};
 use crate::fields::Known;
+use crate::grammar::is_target;
 use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead};
 use http::{Method, StatusCode};
 
@@ -281,7 +282,7 @@ fn check(head: &RequestHead) -> Result<(), Error> {
     if head.method == Method::CONNECT {
         return Err(Error::us(Kind::Method));
     }
-    if !suits || !parse::is_target(&head.target) {
+    if !suits || !is_target(&head.target) {
         return Err(Error::us(Kind::Target));
     }
     if head.fields.all_known(Known::Host).nth(1).is_some() {

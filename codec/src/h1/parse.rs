@@ -1,9 +1,9 @@
 //! Start lines and field sections: from bytes whose end has been found to heads.
 
 use super::scan::Scan;
-use crate::fields::{Known, LONGEST_NAME, Part};
+use crate::fields::{Known, Part};
 use crate::framing::{self, TransferEncoding};
-use crate::grammar::{is_token, is_token_byte, is_value, trim};
+use crate::grammar::{authority, is_target, is_token, is_token_byte, is_value, members};
 use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Underscores, Upgrade, Version};
 use http::{Method, StatusCode};
 use httparse::{EMPTY_HEADER, Header};
@@ -93,13 +93,6 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Kind> {
     if fine { Ok(()) } else { Err(Kind::Target) }
 }
 
-/// Only bytes that may stand in a target. Beyond the grammar of RFC 3986, `"<>^{|}` and the backquote pass: clients
-/// send them and no parser gives them a meaning.
-pub(crate) fn is_target(target: &[u8]) -> bool {
-    // Without an early end, the compiler looks at many bytes at once.
-    !target.iter().fold(false, |bad, b| bad | !(0x21..=0x7e).contains(b) | (*b == b'#') | (*b == b'\\'))
-}
-
 /// The authority of a target in absolute-form, and what follows it.
 fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     let after = |scheme: &[u8]| {
@@ -108,51 +101,6 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     let rest = after(b"http://").or_else(|| after(b"https://"))?;
     rest.split_at_checked(memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len()))
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110 §7.2), of which no part may be empty but the port: the port, if there is one.
-///
-/// A comma, which a registered name may have, is refused: it makes a list of the field.
-pub(crate) fn authority(text: &[u8]) -> Option<Option<u16>> {
-    let host_len = match text {
-        [b'[', ..] => memchr::memchr(b']', text)?.saturating_add(1),
-        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
-    };
-    let (host, rest) = text.split_at_checked(host_len)?;
-    let valid = match host {
-        [b'[', address @ .., b']'] => {
-            std::str::from_utf8(address).is_ok_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok())
-        }
-        _ => is_registered_name(host),
-    };
-    match rest {
-        _ if !valid => None,
-        [] | [b':'] => Some(None),
-        [b':', digits @ ..] => {
-            let mut port: u16 = 0;
-            for byte in digits {
-                let digit = u16::from(byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?);
-                port = port.checked_mul(10)?.checked_add(digit)?;
-            }
-            Some(Some(port))
-        }
-        _ => None,
-    }
-}
-
-/// `reg-name` (RFC 3986 §3.2.2), not empty and without a comma. An IPv4 address is one, too.
-fn is_registered_name(name: &[u8]) -> bool {
-    let mut rest = name;
-    while let [first, after @ ..] = rest {
-        rest = match (first, after) {
-            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
-            (b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'', _) => after,
-            (b'(' | b')' | b'*' | b'+' | b';' | b'=', _) => after,
-            (b, _) if b.is_ascii_alphanumeric() => after,
-            _ => return false,
-        };
-    }
-    !name.is_empty()
 }
 
 /// Whether what has come can be the start of a status line: a peer that speaks something else is refused at once.
@@ -490,30 +438,12 @@ impl RequestLine {
     }
 }
 
-/// Whether a field goes on, as far as underscores in its name are concerned. No name that is known has one.
+/// Whether a field goes on, as far as underscores in its name are concerned.
 fn may_pass(header: &Header<'_>, known: Known, side: Side) -> Result<bool, Kind> {
-    let name = header.name.as_bytes();
-    let Side::Client(underscores) = side else { return Ok(true) };
-    if known != Known::Other || !name.contains(&b'_') {
-        return Ok(true);
+    match side {
+        Side::Client(underscores) => underscores.admit(header.name.as_bytes(), known),
+        Side::Origin => Ok(true),
     }
-    match underscores {
-        Underscores::Drop => Ok(false),
-        Underscores::Pass if !poses_as_ours(name) => Ok(true),
-        Underscores::Reject | Underscores::Pass => Err(Kind::FieldUnderscore),
-    }
-}
-
-/// Whether a name is, to a reader that takes underscores for hyphens, one that frames a message or that we write.
-fn poses_as_ours(name: &[u8]) -> bool {
-    let mut hyphened = [0; LONGEST_NAME];
-    // What is longer than any name that is known poses as none.
-    let Some(hyphened) = hyphened.get_mut(..name.len()) else { return false };
-    for (to, byte) in hyphened.iter_mut().zip(name) {
-        *to = if *byte == b'_' { b'-' } else { *byte };
-    }
-    let known = Known::of(hyphened);
-    known.is_of_connection() || known == Known::Host || known.is_ours()
 }
 
 fn adopt(header: &Header<'_>, section: &[u8], known: Known, fields: &mut Fields) {
@@ -525,11 +455,6 @@ fn adopt(header: &Header<'_>, section: &[u8], known: Known, fields: &mut Fields)
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start.saturating_add(part.len())
-}
-
-/// The members of a list that are not empty (RFC 9110 §5.6.1.2).
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(trim).filter(|m| !m.is_empty())
 }
 
 fn small(length: usize) -> u32 {

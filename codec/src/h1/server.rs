@@ -187,7 +187,7 @@ impl Server {
         emit::fields(&head.fields, out);
         emit::framing(framing, out);
         out.extend_from_slice(match (self.keep_alive, self.request.version) {
-            (true, Version::Http11) => b"\r\n",
+            (true, Version::Http11 | Version::Http2) => b"\r\n",
             (true, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
             (false, _) => b"Connection: close\r\n\r\n",
         });

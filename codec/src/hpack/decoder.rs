@@ -39,8 +39,6 @@ pub struct Decoder {
     fields_begun: bool,
     literal: Literal,
     list: List,
-    /// Bytes that this block has added to the table.
-    inserted_bytes: u64,
     error: Option<Error>,
 }
 
@@ -83,7 +81,6 @@ impl Decoder {
             fields_begun: false,
             literal: Literal::default(),
             list: List::default(),
-            inserted_bytes: 0,
             error: None,
         }
     }
@@ -104,7 +101,6 @@ impl Decoder {
     /// Begins a block: what its list may have. Without it, a block is charged to the account of the one before.
     pub fn begin(&mut self, limits: ListLimits) {
         self.list = List::new(limits);
-        self.inserted_bytes = 0;
     }
 
     /// Decodes a fragment; `is_last` ends the block. `field` is called for each field that is complete and within the
@@ -262,10 +258,9 @@ impl Decoder {
         if literal.form == Form::Incremental {
             match literal.text {
                 Some((name, value)) if self.table.has_room_for(name.len(), value.len()) => {
-                    self.inserted_bytes =
-                        self.inserted_bytes.saturating_add(name.len().saturating_add(value.len()) as u64);
+                    self.list.inserted(name.len().saturating_add(value.len()));
                     let most = self.list.bytes_max().max(self.table_bytes_max) as u64;
-                    if self.inserted_bytes > most.saturating_mul(INSERTED_LISTS_MAX) {
+                    if self.list.charged().inserted_bytes > most.saturating_mul(INSERTED_LISTS_MAX) {
                         return Err(Error::InsertedTooMuch);
                     }
                     self.table.insert(name, value);

@@ -212,6 +212,9 @@ pub(crate) struct Connection {
     fd: RawFd,
     watch: Rc<Watch>,
     active: RefCell<Option<Box<Active>>>,
+    /// The system has said that it is broken. It says so once, to whoever asks first, be it a send; whoever receives
+    /// afterwards is told of an end, as if nothing were missing.
+    is_broken: Cell<bool>,
     buffers: Buffers,
     pumps: Pumps,
 }
@@ -222,6 +225,7 @@ impl Connection {
             fd: socket.fd(),
             watch: Rc::new(socket),
             active: RefCell::new(Some(pumps.take())),
+            is_broken: Cell::new(false),
             buffers: buffers.clone(),
             pumps: pumps.clone(),
         }
@@ -326,7 +330,35 @@ impl Connection {
                 self.buffers.give(buffer);
                 Err(None)
             }
-            result => Ok((result, buffer)),
+            result => Ok((self.unless_broken(result), buffer)),
+        }
+    }
+
+    /// What a receive has really given: no end, if it was broken off.
+    fn unless_broken(&self, received: io::Result<usize>) -> io::Result<usize> {
+        match received {
+            Ok(0) if self.is_broken.get() => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(count) => Ok(count),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    /// Takes note of an error. That nothing can be sent any more is none if the peer has ended: what it said is whole.
+    fn broken(&self, error: io::Error) -> io::Error {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.is_broken.set(true);
+        }
+        error
+    }
+
+    fn peek(&self) -> Arrival {
+        match system::peek(self.fd) {
+            Arrival::End if self.is_broken.get() => Arrival::Failed,
+            Arrival::Failed => {
+                self.is_broken.set(true);
+                Arrival::Failed
+            }
+            arrival => arrival,
         }
     }
 
@@ -338,7 +370,7 @@ impl Connection {
             }
             let received = active.slots.received.take();
             let arrival = match &received {
-                None => system::peek(self.fd),
+                None => self.peek(),
                 Some((Ok(0), _)) => Arrival::End,
                 Some((Ok(_), _)) => Arrival::Bytes,
                 Some((Err(_), _)) => Arrival::Failed,
@@ -407,7 +439,7 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 self.buffers.give(buffer);
-                return Err(error);
+                return Err(self.broken(error));
             }
         }
         let is_all = buffer.is_empty() || has(Bug::ShortSendForgotten);
@@ -432,9 +464,8 @@ impl Connection {
             loop {
                 match rx.state.get() {
                     State::Idle => match pipe.fill(self.fd, bytes_max) {
-                        Ok(count) => return Poll::Ready(Ok(Some(count))),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => rx.begin(&self.watch),
-                        Err(error) => return Poll::Ready(Err(error)),
+                        result => return Poll::Ready(self.unless_broken(result).map(Some)),
                     },
                     State::Working if !rx.drive(&mut active.rx_pump, cx) => return Poll::Pending,
                     State::Working => {}
@@ -457,7 +488,7 @@ impl Connection {
             match pipe.empty(self.fd) {
                 Ok(count) => active.slots.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.broken(error)),
             }
             if !pipe.is_empty() {
                 active.slots.tx.begin(&self.watch);
@@ -490,7 +521,7 @@ impl Connection {
 
     /// Whether the peer has neither closed nor sent anything; for a connection on which nothing is being received.
     pub(crate) fn is_silent(&self) -> bool {
-        system::peek(self.fd) == Arrival::Nothing
+        self.peek() == Arrival::Nothing
     }
 
     /// Hands a receive that has been begun to the kernel, without waiting for it.

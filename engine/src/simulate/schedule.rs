@@ -27,6 +27,8 @@ pub(super) struct Schedule {
     hosts: RefCell<Vec<Host>>,
     tasks: RefCell<Vec<Task>>,
     free: RefCell<Vec<usize>>,
+    /// How many of them are not a lane's.
+    outside: Cell<usize>,
     /// Of the next task: each has its own.
     numbers: Cell<u64>,
     /// Whose task is being polled.
@@ -95,12 +97,19 @@ impl Schedule {
         self.is_outside.set(before);
     }
 
+    fn count(&self, host: usize, change: isize) {
+        if host == OUTSIDE {
+            self.outside.set(self.outside.get().saturating_add_signed(change));
+        }
+    }
+
     fn add(&self, host: usize, future: Polled) -> usize {
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| self.tasks.borrow().len());
         let number = self.numbers.get();
         self.numbers.set(number + 1);
         let waker = Waker::from(Arc::new(Wakes { task: index, number }));
         let task = Task { future: Some(future), host, is_ready: false, waker: waker.clone(), number };
+        self.count(host, 1);
         let mut tasks = self.tasks.borrow_mut();
         if index == tasks.len() {
             tasks.push(task);
@@ -196,15 +205,9 @@ impl World {
             .count()
     }
 
-    /// How many clients, origins and others there are at the moment.
+    /// How many clients and origins there are at the moment, and whatever else was spawned outside of lanes.
     pub fn actors(&self) -> usize {
-        self.0
-            .schedule
-            .tasks
-            .borrow()
-            .iter()
-            .filter(|task| task.future.is_some() && task.host == OUTSIDE)
-            .count()
+        self.0.schedule.outside.get().saturating_sub(self.0.threads.alive())
     }
 
     /// Polls a task that is ready; `false` if none is.
@@ -252,6 +255,7 @@ impl World {
         let schedule = &self.0.schedule;
         schedule.tasks.borrow_mut()[index].number = u64::MAX;
         schedule.free.borrow_mut().push(index);
+        schedule.count(host, -1);
         let is_main = schedule.hosts.borrow().get(host).is_some_and(|host| host.main == Some(index));
         if is_main {
             schedule.hosts.borrow_mut()[host] = Host::default();
@@ -266,6 +270,7 @@ impl World {
             if which(task) && task.number != u64::MAX {
                 task.number = u64::MAX;
                 schedule.free.borrow_mut().push(index);
+                schedule.count(task.host, -1);
                 gone.extend(task.future.take());
             }
         }

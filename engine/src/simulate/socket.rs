@@ -118,6 +118,16 @@ impl End {
     }
 }
 
+/// The first bytes of a queue, all at once.
+fn take(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let (first, second) = queue.as_slices();
+    let mut taken = Vec::with_capacity(count);
+    taken.extend_from_slice(&first[..count.min(first.len())]);
+    taken.extend_from_slice(&second[..count - taken.len()]);
+    queue.drain(..count);
+    taken
+}
+
 impl Calls {
     fn with<T>(&self, end: usize, f: impl FnOnce(&mut End) -> T) -> T {
         self.kernel().network.with(end, f)
@@ -170,7 +180,7 @@ impl Calls {
         let count = self.short(waiting.min(into.len()));
         self.0.note(count as u64);
         let state = self.with(end, |end| {
-            into.iter_mut().zip(end.received.drain(..count)).for_each(|(place, byte)| *place = byte);
+            into[..count].copy_from_slice(&take(&mut end.received, count));
             end.state
         });
         if count > 0
@@ -205,7 +215,7 @@ impl Calls {
             }
             let piece: Vec<u8> = self.with(end, |end| {
                 end.in_flight += count;
-                end.unsent.drain(..count).collect()
+                take(&mut end.unsent, count)
             });
             if self.breaks(end, count as u64) {
                 return;
@@ -316,11 +326,12 @@ impl Calls {
                 return;
             }
             end.state = State::Dead;
-            end.error = Some(number);
+            // Behind an end there is nothing left that a reset could take away.
+            end.error = Some(if end.has_fin { libc::EPIPE } else { number });
             end.unsent.clear();
             end.in_flight = 0;
             // Some systems give what came before, and some do not.
-            if clears {
+            if clears && !end.has_fin {
                 end.received.clear();
             }
             end.readers.wake(&self.0);

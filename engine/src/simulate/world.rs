@@ -1,6 +1,6 @@
 //! The world: its clock, its chance, and what is going to happen in it.
 
-use super::{Bug, faults::Faults, kernel::Kernel, schedule::Schedule};
+use super::{Bug, faults::Faults, kernel::Kernel, schedule::Schedule, threads::Threads};
 use corelane_balancer::Rng;
 use std::{
     cell::{Cell, RefCell},
@@ -44,6 +44,7 @@ pub(super) struct Inner {
     pub(super) panics: RefCell<Vec<String>>,
     next_pause: Cell<Duration>,
     lanes: Cell<usize>,
+    pub(super) threads: Threads,
     bug: Cell<Option<Bug>>,
 }
 
@@ -75,7 +76,8 @@ fn count_lanes(change: impl Fn(usize) -> usize) {
 }
 
 struct Event {
-    at: Duration,
+    /// In nanoseconds: what is compared so often is one number.
+    at: u64,
     number: u64,
     what: Box<dyn FnOnce(&World)>,
 }
@@ -123,6 +125,7 @@ impl World {
             next_pause: Cell::new(Duration::from_secs(2)),
             lanes: Cell::new(0),
             bug: Cell::new(None),
+            threads: Threads::default(),
         }));
         WORLD.with(|place| *place.borrow_mut() = Some(world.clone()));
         world
@@ -133,6 +136,7 @@ impl World {
         let Some(world) = world() else { return };
         world.drop_everything();
         world.0.events.take();
+        world.0.threads.forget();
         WORLD.with(|place| place.borrow_mut().take());
     }
 
@@ -201,7 +205,7 @@ impl World {
         let number = self.0.happened.get();
         self.0.happened.set(number + 1);
         self.0.events.borrow_mut().push(Reverse(Event {
-            at: at.max(self.now()),
+            at: u64::try_from(at.max(self.now()).as_nanos()).unwrap_or(u64::MAX),
             number,
             what: Box::new(what),
         }));
@@ -221,8 +225,11 @@ impl World {
             self.0.happened.set(self.0.happened.get() + 1);
             return true;
         }
+        if self.0.threads.wake() {
+            return true;
+        }
         let Some(next) = self.0.events.borrow().peek().map(|Reverse(event)| event.at) else { return false };
-        self.0.now.set(self.now().max(next));
+        self.0.now.set(self.now().max(Duration::from_nanos(next)));
         self.maybe_pause();
         true
     }
@@ -243,7 +250,8 @@ impl World {
     fn happen(&self) {
         loop {
             let mut events = self.0.events.borrow_mut();
-            if events.peek().is_none_or(|Reverse(event)| event.at > self.now()) {
+            let now = self.now().as_nanos();
+            if events.peek().is_none_or(|Reverse(event)| u128::from(event.at) > now) {
                 return;
             }
             let Reverse(event) = events.pop().expect("it was looked at");
