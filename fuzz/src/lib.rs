@@ -9,6 +9,9 @@
 //! | [`relay::steps`] | pieces from both sides, answers, ends | what goes out is whole messages, each to whom it is for |
 //! | [`forward::requests`] | bytes from a client | what is sent on has one boundary, for httparse, hyper and us |
 //! | [`forward::responses`] | bytes from an origin | the same; what was cut short is never made whole |
+//! | [`h2::server`], [`h2::client`] | bytes of HTTP/2 | cuts change nothing; nothing spins; memory has its limit |
+//! | [`h2::frames`] | frames and an application, in any order | what goes out may be sent where it stands |
+//! | [`h2::pair`] | two connections joined | neither finds fault; messages come as they were sent |
 //! | [`balancing::steps`] | picks and outcomes | a model too simple to be wrong agrees |
 //! | [`counting::calls`] | events, limits, leases | lists of all that happened agree |
 //! | [`edge::log`] | texts from the network | one request, one line, in every format |
@@ -22,6 +25,7 @@ pub mod counting;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod forward;
+pub mod h2;
 pub mod messages;
 pub mod relay;
 

@@ -39,6 +39,28 @@ fn s5_4_1_a_connection_error_is_the_end_of_everything() {
     });
 }
 
+/// As above, whatever the application still asks for.
+#[test]
+fn s5_4_1_goaway_is_the_last_frame() {
+    let [mut server, mut client] = Side::both(Cut::Whole);
+    for side in [&mut server, &mut client] {
+        side.releases = false;
+        for _ in 0..3 {
+            side.feed(data(1, &[b'x'; 16_384], 0));
+        }
+        side.feed(data(0, b"x", 0));
+        side.assert_connection_error(Code::PROTOCOL_ERROR);
+        side.connection.go_away(side.now);
+        side.connection.ping([0; 8]);
+        side.connection.release(id(1), 49_152);
+        side.connection.abort(Code::INTERNAL_ERROR);
+        side.connection.reset(id(1), Code::CANCEL);
+        side.connection.close(id(1));
+        side.connection.receive_end();
+        assert_eq!((side.sent(), side.connection.poll_event()), (vec![], None));
+    }
+}
+
 /// §5.4.2: "An endpoint that detects a stream error sends a RST_STREAM frame (Section 6.4) that contains the stream
 /// identifier of the stream where the error occurred." Others go on.
 #[test]
