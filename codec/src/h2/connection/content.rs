@@ -142,11 +142,14 @@ impl Connection {
 
     /// Gives back what a stream holds, up to `bytes`.
     pub(super) fn release_held(&mut self, slot: usize, bytes: u32) {
+        // Nothing follows the GOAWAY of an error.
+        if self.failed.is_some() {
+            return;
+        }
         let Some(stream) = self.streams.get_mut(slot) else { return };
         let bytes = bytes.min(stream.receive_window.held());
         let credit = stream.receive_window.release(bytes);
-        let goes_on = stream.state.may_receive() && self.failed.is_none();
-        if let Some(credit) = credit.filter(|_| goes_on) {
+        if let Some(credit) = credit.filter(|_| stream.state.may_receive()) {
             frames::window_update(stream.id, credit, &mut self.output);
         }
         self.credit_connection(bytes);
@@ -154,7 +157,7 @@ impl Connection {
 
     /// Gives back what came for a stream that does not keep account of it.
     pub(super) fn credit_connection(&mut self, bytes: u32) {
-        if let Some(credit) = self.receive_window.release(bytes).filter(|_| self.failed.is_none()) {
+        if let Some(credit) = self.receive_window.release(bytes) {
             frames::window_update(0, credit, &mut self.output);
         }
     }
