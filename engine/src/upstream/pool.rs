@@ -129,6 +129,8 @@ impl Pool {
     pub(crate) fn keep(&self, connection: Box<UpstreamConnection>) {
         self.idle.borrow_mut().push_back(connection);
         self.lane.0.metrics.add(Metric::UpstreamIdle, 1);
+        // Its end is found by a sweep, and a lane with nothing to do makes none: this may have been lent to one.
+        self.lane.0.wheel.rouse();
         self.show();
         if let Some(turnstile) = &self.turnstile {
             turnstile.idle_changed(1);
