@@ -256,8 +256,9 @@ impl Run {
         let value = |metric: Metric| -> u64 {
             engine.snapshots(Duration::from_secs(3)).iter().map(|lane| lane.value(metric)).sum()
         };
-        // The last close waits for the client for a while.
-        let until = self.world.now() + LINGER_MAX;
+        // The last close waits for the client for a while, and nobody says of one that has vanished that it has gone.
+        let has_vanished = self.plan.faults.contains(&"vanish");
+        let until = self.world.now() + if has_vanished { 2 * LONGEST } else { LINGER_MAX };
         while value(Metric::ConnectionsOpen) > 0 && self.world.now() < until {
             self.world.run(LINGER_MAX / 20);
         }
