@@ -43,3 +43,27 @@ fn what_is_lent_to_a_lane_that_was_rebuilt_meanwhile_is_closed_in_its_time() {
     }
     assert!(lent_late > 0, "no lane was lent anything after its death: this tests nothing");
 }
+
+/// Gauges that are set by a sweep are right although a lane with nothing to do makes none.
+#[test]
+fn the_gauges_of_a_lane_without_anybody_are_zero() {
+    let town = Town::new(1, gateway(1, Cluster::round_robin(["10.1.0.1:80"])));
+    town.origin("10.1.0.1:80", |peer| answers(peer, "fine"));
+    for _ in 0..50 {
+        town.client(async |mut peer| {
+            peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            peer.head().await;
+            // Until its deadline has passed, which is the last that there is.
+            peer.rest().await;
+        });
+    }
+    town.world.run(s(30));
+    assert_eq!(town.value(Metric::ConnectionsIdle), 50);
+    town.world.run(s(150));
+    for metric in [Metric::ConnectionsOpen, Metric::ConnectionsIdle, Metric::UpstreamIdle, Metric::Deadlines]
+    {
+        assert_eq!(town.value(metric), 0, "{}", metric.as_str());
+    }
+    assert!(town.value(Metric::BuffersKept) <= 8);
+    town.end();
+}

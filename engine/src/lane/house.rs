@@ -62,11 +62,13 @@ impl Lane {
         }
     }
 
-    /// Nothing is due, nobody is connected, nothing is to be flushed.
+    /// Nothing is due, nobody is connected, nothing is to be flushed, and the last sweep has said and given back all.
     fn is_quiet(&self, cx: &std::task::Context<'_>) -> bool {
         !self.is_draining()
             && !self.0.unflushed.get()
+            && !self.0.has_spare.get()
             && self.connections() == 0
+            && self.0.metrics.value(Metric::ConnectionsIdle) == 0
             && self.0.metrics.value(Metric::UpstreamIdle) == 0
             && self.0.wheel.is_empty(cx)
     }
