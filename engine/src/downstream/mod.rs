@@ -578,8 +578,7 @@ impl Downstream {
     /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
     /// the answer back, and the kernel delivers what it has.
     pub(crate) fn has_said_all(&self) -> bool {
-        let silent = || if self.io.is_receiving() { !self.io.has_heard() } else { self.io.is_silent() };
-        self.codec.borrow().is_last() && self.input.borrow().is_none() && silent()
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_unread()
     }
 
     /// The bytes that came after a switch of protocols.
