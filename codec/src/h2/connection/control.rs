@@ -212,7 +212,7 @@ impl Connection {
     }
 
     /// The slot of a stream that is not closed.
-    fn live(&self, id: u32) -> Option<usize> {
+    pub(super) fn live(&self, id: u32) -> Option<usize> {
         let slot = self.streams.find(id)?;
         let closed = matches!(self.streams.get(slot)?.state, State::Closed(_));
         (!closed).then_some(slot)
