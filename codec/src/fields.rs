@@ -294,6 +294,28 @@ impl Fields {
         });
     }
 
+    /// Adds to the value of the last field, if it has this name; says whether it had. What is added has been checked.
+    pub(crate) fn extend_last(&mut self, known: Known, more: [&[u8]; 2], never_indexed: bool) -> bool {
+        let Some(last) = self.entries.last_mut().filter(|e| e.known == known && e.is_canonical()) else {
+            return false;
+        };
+        let end = last.value().end;
+        if end + "\r\n".len() != self.bytes.len() {
+            return false;
+        }
+        self.bytes.truncate(end);
+        more.iter().for_each(|more| self.bytes.extend_from_slice(more));
+        last.value_len = position(self.bytes.len() - last.value_start as usize);
+        last.flags |= if never_indexed { NEVER_INDEXED } else { 0 };
+        self.bytes.extend_from_slice(b"\r\n");
+        true
+    }
+
+    /// No table may hold the fields with this name.
+    pub(crate) fn never_index(&mut self, known: Known) {
+        self.entries.iter_mut().filter(|e| e.known == known).for_each(|e| e.flags |= NEVER_INDEXED);
+    }
+
     /// The fields as HTTP/2 writes them, in order.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.entries.iter().map(|e| Line {

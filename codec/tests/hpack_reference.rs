@@ -144,10 +144,10 @@ proptest! {
                     encoder.set_peer_table_bytes(*bytes);
                     decoder.set_max_allowed_table_size(*bytes);
                 }
+                // A block of size updates alone is refused there; it is legal, and nobody sends it.
+                Step::Block(lines) if lines.is_empty() => {}
                 Step::Block(lines) => {
                     let block = encode(&mut encoder, lines);
-                    // A block of size updates alone is refused there; it is legal, and nobody sends it.
-                    prop_assume!(!lines.is_empty());
                     let expected: Vec<_> = lines.iter().map(|line| (line.0.clone(), line.1.clone())).collect();
                     prop_assert_eq!(decoder.decode(&block).unwrap(), expected);
                 }

@@ -116,11 +116,39 @@ fn a_field_beyond_the_list_is_kept_for_the_table() {
     let block = encode(&mut encoder, &[("name", &value, Indexing::Incremental)]);
     let script = Script::new().limits(100, 10).block(block);
     assert_eq!(script.last().fields, []);
-    assert_eq!(script.last().charged, Charged { bytes: 2036, fields: 1, overrun: Some(Overrun::Bytes) });
+    assert_eq!(
+        script.last().charged,
+        Charged { bytes: 2036, fields: 1, inserted_bytes: 2004, overrun: Some(Overrun::Bytes) }
+    );
     let mut roomy = Decoder::new(4096);
     let block = encode(&mut Encoder::default(), &[("name", &value, Indexing::Incremental)]);
     decode(&mut roomy, ListLimits { bytes_max: 0, fields_max: 0 }, &[&block]);
     assert_eq!(decode(&mut roomy, ListLimits::default(), &[b"\xbe"]).all(), [said("name", &value)]);
+}
+
+/// Three octets that cost 4 KiB each time: a name of the table that is added to the table again.
+#[test]
+fn h2_09_a_block_may_insert_sixteen_lists_and_no_more() {
+    let name = "n".repeat(4000);
+    let seed = encode(&mut Encoder::default(), &[(&name, "", Indexing::Incremental)]);
+    for (times, error) in
+        [(131, None), (132, Some(Error::InsertedTooMuch)), (20_000, Some(Error::InsertedTooMuch))]
+    {
+        let mut decoder = Decoder::new(4096);
+        decode(&mut decoder, ListLimits::default(), &[&seed]);
+        let block = b"\x7e\x00".repeat(times);
+        // 16 times 32 KiB are 131 times 4,000 bytes and some.
+        let transcript = decode(&mut decoder, ListLimits::default(), &[&block]);
+        assert_eq!((transcript.error, transcript.fields.len()), (error, 8), "{times}");
+        if error.is_none() {
+            // Each block has its own account.
+            assert_eq!(decode(&mut decoder, ListLimits::default(), &[&block]).error, None);
+        }
+    }
+    // What is larger than the table is not inserted, and counts for nothing.
+    let block = b"\x40\x01n\x7f\x80\x01".iter().copied().chain([b'v'; 255]).collect::<Vec<_>>().repeat(1000);
+    let transcript = decode(&mut Decoder::new(100), ListLimits { bytes_max: 100, fields_max: 1 }, &[&block]);
+    assert_eq!((transcript.error, transcript.table_bytes), (None, 0));
 }
 
 #[test]

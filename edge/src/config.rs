@@ -84,16 +84,7 @@ pub(crate) fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Invalid> {
 
 /// Reads a text as a file by itself, and holds what is said about it to what is promised.
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let (mut files, mut errors) = (Files::default(), Errors::default());
-    let (file, is_text) = files.add("fuzz.toml".to_owned(), bytes.to_vec());
-    if is_text.is_err() {
-        return;
-    }
-    let env: Env<'_> = &|name: &str| (name.len() < 4).then(|| name.to_lowercase());
-    let table = tree::parse(file, &files, env, &mut errors);
-    read::read(&mut Reader::new(&files, &mut errors), &table);
-    let (count, list) = errors.list(&files);
-    assert_eq!(count == 0, list.is_empty());
+    let Some((loaded, list)) = fuzz_read(bytes) else { return };
     for line in list.lines().filter(|line| !line.starts_with("... and ")) {
         let mut place =
             line.strip_prefix("fuzz.toml:").unwrap_or_else(|| panic!("no place: {line}")).splitn(3, ':');
@@ -103,8 +94,36 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         assert!(is_place, "no line and column: {line}");
         assert!(!line.chars().any(char::is_control), "what a terminal would obey: {line}");
     }
-    let Ok(text) = str::from_utf8(bytes) else { return };
-    if let Ok(formatted) = format::format(text) {
-        assert_eq!(format::format(&formatted).as_deref(), Ok(formatted.as_str()), "it stays as it is");
+    if list.is_empty() {
+        let explained = explain::all(&loaded);
+        assert_eq!(explained.lines().count(), loaded.notes.len(), "a line for each value: {explained}");
+        assert!(
+            !explained.chars().any(|c| c.is_control() && c != '\n'),
+            "what a terminal would obey: {explained}"
+        );
     }
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(formatted) = format::format(text) else { return };
+    assert_eq!(format::format(&formatted).as_deref(), Ok(formatted.as_str()), "it stays as it is");
+    let (again, list_again) = fuzz_read(formatted.as_bytes()).expect("it is text");
+    assert_eq!(list.lines().count(), list_again.lines().count(), "the same faults: {list}{list_again}");
+    let values = |loaded: &Loaded| {
+        loaded.notes.iter().map(|note| format!("{} = {}", note.path, note.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&again), values(&loaded), "the canonical form says the same");
+}
+
+/// What a text says, as far as it can be read, and its faults; none if it is no text.
+fn fuzz_read(bytes: &[u8]) -> Option<(Loaded, String)> {
+    let (mut files, mut errors) = (Files::default(), Errors::default());
+    let (file, is_text) = files.add("fuzz.toml".to_owned(), bytes.to_vec());
+    is_text.ok()?;
+    let env: Env<'_> = &|name: &str| (name.len() < 4).then(|| name.to_lowercase());
+    let table = tree::parse(file, &files, env, &mut errors);
+    let mut reader = Reader::new(&files, &mut errors);
+    let config = read::read(&mut reader, &table);
+    let notes = reader.notes;
+    let (count, list) = errors.list(&files);
+    assert_eq!(count == 0, list.is_empty());
+    Some((Loaded { config, files, notes }, list))
 }

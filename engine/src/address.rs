@@ -74,6 +74,15 @@ impl Address {
         Ok(Self::Unix(Arc::from(path)))
     }
 
+    /// As it is named to whoever listens there, when a request names no host.
+    pub(crate) fn as_host(&self) -> String {
+        match self {
+            // Which link an address is of concerns this machine alone (RFC 6874 §4).
+            Self::Ip(address) => SocketAddr::new(address.ip(), address.port()).to_string(),
+            Self::Unix(_) | Self::Unnamed => "localhost".to_owned(),
+        }
+    }
+
     /// The same address that shares nothing with this one. A lane has its own of each, so that no two cores count
     /// clones in one place.
     pub(crate) fn unshared(&self) -> Self {

@@ -4,6 +4,7 @@ use crate::{
     address::Address,
     engine::StartError,
     error::{Error, ErrorKind, Result, Side, Stage},
+    io::Map,
     lane::Lane,
     message::{Request, Response},
     upstream::{Cluster, Peer, Upstream},
@@ -11,7 +12,6 @@ use crate::{
 use http::Method;
 use std::{
     borrow::BorrowMut,
-    collections::HashMap,
     net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
@@ -40,7 +40,7 @@ pub struct Client {
 }
 
 /// What a lane knows of names.
-pub(crate) type Names = HashMap<String, Known>;
+pub(crate) type Names = Map<String, Known>;
 
 /// A name's addresses.
 pub(crate) struct Known {

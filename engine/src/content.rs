@@ -1,6 +1,7 @@
 //! Content as it comes: received into a buffer, decoded in the same one, one piece for each receive.
 
 use crate::io::{Buffer, Buffers};
+use crate::simulate::{Bug, has};
 use corelane_codec::{
     Error,
     h1::{Event, Received},
@@ -62,7 +63,7 @@ pub(crate) fn pull(
             }
         }
     }
-    let rest = (at < buffer.len()).then(|| {
+    let rest = (at < buffer.len() && !has(Bug::RestForgotten)).then(|| {
         let mut rest = buffers.take();
         rest.append(&buffer.as_slice()[at..]);
         rest

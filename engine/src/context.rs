@@ -1,5 +1,6 @@
 //! What the parts of one exchange share: its connection, its record, its marks in time.
 
+use crate::simulate::{Bug, has};
 use crate::{
     address::Address,
     downstream::Downstream,
@@ -506,7 +507,9 @@ impl Exchange {
         match &self.owner {
             Owner::Client(_) => {
                 lane.0.metrics.sub(Metric::RequestsOpen);
-                lane.close_record(record);
+                if !has(Bug::RecordLost) {
+                    lane.close_record(record);
+                }
             }
             Owner::Lane(_) | Owner::Trial(_) | Owner::Nobody => lane.give_record(record),
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     address::Address,
+    io::HashState,
     network::block,
     shared::{
         count::Count,
@@ -9,7 +10,7 @@ use crate::{
     },
 };
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Crowd {
 struct BySource {
     sources: Sources,
     /// Keyed at random, so that nobody outside knows which sources meet.
-    hasher: RandomState,
+    hasher: HashState,
     /// When it was said last that one has too many, in nanoseconds.
     said: AtomicU64,
 }
@@ -43,7 +44,7 @@ impl Crowd {
         let connections_max = u32::try_from(connections_max).unwrap_or(u32::MAX);
         let by_source = per_source_max.map(|max| BySource {
             sources: Sources::new(connections_max, max.max(1)),
-            hasher: RandomState::new(),
+            hasher: HashState::default(),
             said: AtomicU64::new(0),
         });
         Self { all: Count::new(connections_max, lanes), by_source }

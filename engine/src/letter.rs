@@ -2,11 +2,16 @@
 //! be lost crosses by slots.
 
 use crate::{
-    address::Address, engine::StartError, flight::Slow, io::Socket, metrics::Snapshot, shared::limit::Moving,
+    address::Address,
+    engine::StartError,
+    flight::Slow,
+    io::{Fd, Socket},
+    metrics::Snapshot,
+    shared::limit::Moving,
     upstream::Peer,
 };
 use crossbeam_channel::Sender;
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::sync::Arc;
 
 /// A letter to a lane.
 pub(crate) enum Letter {
@@ -42,7 +47,7 @@ pub(crate) enum Letter {
 /// A connection on its way from one lane to another: at rest, with nothing under way on it.
 pub(crate) struct Lent {
     pub(crate) peer: Peer,
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: Fd,
     /// What it takes of its cluster's maximum.
     pub(crate) place: Option<Moving>,
 }

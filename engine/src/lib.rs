@@ -72,6 +72,7 @@
 
 mod address;
 mod body;
+mod bug;
 mod client;
 mod config;
 mod content;
@@ -95,6 +96,7 @@ mod message;
 mod metrics;
 mod network;
 mod offload;
+mod overload;
 mod pace;
 mod process;
 mod rate_limit;
@@ -103,6 +105,11 @@ mod relay;
 mod settings;
 mod settle;
 mod shared;
+#[cfg(feature = "simulate")]
+pub mod simulate;
+#[cfg(not(feature = "simulate"))]
+#[path = "simulate/off.rs"]
+mod simulate;
 mod sink;
 #[allow(unsafe_code, reason = "the one file for what the standard library does not give safely")]
 mod sys;
@@ -140,6 +147,7 @@ pub use link::Link;
 pub use message::{Request, Response, UpstreamInfo};
 pub use metrics::{Counter, EndpointStats, Metric, Phase, Snapshot};
 pub use network::Network;
+pub use overload::{Memory, Overload, Pressure, Scarce, Shedding, memory_limit};
 pub use rate_limit::{RateLimit, RateLimiter};
 pub use record::{Attempt, AttemptOutcome, End, Phases, Record};
 pub use settings::Settings;

@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    io::{Buffer, Connection, ROOM_BYTES, Received, Stream, Wait},
+    io::{Buffer, Connection, ROOM_BYTES, Received, Wait, connect},
     lane::Lane,
 };
 use std::{
@@ -35,6 +35,8 @@ pub struct Link {
     io: Connection,
     lane: Lane,
     input: RefCell<Option<Buffer>>,
+    /// The last receive took all that there was room for: there may be more.
+    filled: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -44,11 +46,12 @@ impl Lane {
     /// # Errors
     /// The system's, such as a refusal; there is no time limit but the system's own.
     pub async fn connect(&self, address: &Address) -> io::Result<Link> {
-        let stream = Stream::connect(address, None).await?;
+        let stream = connect(address, None).await?;
         Ok(Link {
             io: Connection::new(stream, &self.0.buffers, &self.0.pumps),
             lane: self.clone(),
             input: RefCell::default(),
+            filled: Cell::new(false),
             ended: Cell::new(false),
         })
     }
@@ -110,11 +113,13 @@ impl Link {
             {
                 buffer.make_room(&self.lane.0.buffers);
             }
-            self.io.begin_receive(input, Wait::Short);
+            // What came last was all that there was, and to look again at once mostly finds nothing.
+            self.io.begin_receive(input, if self.filled.get() { Wait::Short } else { Wait::Long });
         }
         let received = ready!(self.io.poll_receive(cx))?;
         self.ended.set(matches!(received, Received::End(_)));
         let (Received::Bytes(buffer) | Received::End(buffer)) = received;
+        self.filled.set(buffer.room() == 0);
         if buffer.is_empty() {
             self.lane.0.buffers.give(buffer);
         } else {

@@ -9,17 +9,18 @@ use crate::{
     },
     error::Result,
     exchange::After,
-    io::{self, Listener},
+    io::{self, Listener, system},
     lane::Lane,
     metrics::Metric,
+    overload::Shedding,
     shared::sources::Counted,
     sink::Event,
-    sys,
 };
 use corelane_codec::RequestHead;
 use std::{future::Future, io::ErrorKind, rc::Rc, time::Duration};
 
-/// Connections accepted before the others get a turn.
+/// Connections accepted before the others get a turn, at most. It is as many as are likely to wait, by what came the last
+/// time: looking once more, to find nobody, costs a call for each time that somebody came.
 const BURST_MAX: usize = 64;
 /// How long a lane waits when it can accept nobody: no descriptor left, or too many connections.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,9 +38,10 @@ pub(crate) async fn accept<F, S>(
 {
     let entrance = Entrance { lane: lane.clone(), listener, door, seats };
     let (mut said, mut full) = (false, false);
+    let mut burst = 1;
     while lane.serving(&watch, entrance.is_wanted()).await {
         let mut accepted = 0;
-        while accepted < BURST_MAX {
+        while accepted < burst {
             let came = entrance.let_in();
             full &= matches!(came, Came::Full);
             said &= !matches!(came, Came::In);
@@ -54,12 +56,17 @@ pub(crate) async fn accept<F, S>(
                     lane.serving(&watch, pause(&lane)).await;
                     break;
                 }
+                // The watch has said it.
+                Came::Short => {
+                    lane.serving(&watch, pause(&lane)).await;
+                    break;
+                }
                 Came::Failed(error) => {
                     lane.0.metrics.count(Metric::AcceptErrors);
                     if !std::mem::replace(&mut said, true) {
                         let address = entrance.door.local.clone();
                         lane.event(&Event::AcceptFailed { address, error: error.to_string() });
-                    } else if sys::is_out_of_descriptors(&error) {
+                    } else if system::is_out_of_descriptors(&error) {
                         // They have waited for a pause, and there is still no descriptor: they are told.
                         entrance.turn_away();
                     }
@@ -72,12 +79,13 @@ pub(crate) async fn accept<F, S>(
         if accepted == BURST_MAX {
             lane.yield_now().await;
         }
+        burst = if accepted == burst { 2 * accepted } else { accepted }.clamp(1, BURST_MAX);
     }
     if watch.end() == Some(Leaving::Others) {
         return;
     }
     // Closing the socket resets whoever waits in its queue, so they are taken first, however many there are already.
-    for _ in 0..sys::BACKLOG {
+    for _ in 0..system::BACKLOG {
         lane.0.process.crowd.all.take_anyway(lane.id());
         if !matches!(entrance.take(), Came::In | Came::Gone) {
             break;
@@ -95,6 +103,8 @@ enum Came {
     Nobody,
     /// There are as many as there may be.
     Full,
+    /// The process runs short of memory or descriptors.
+    Short,
     Failed(std::io::Error),
 }
 
@@ -122,6 +132,9 @@ where
 
     /// Lets the next one in, if there is one and there is room.
     fn let_in(&self) -> Came {
+        if self.lane.shedding() >= Shedding::StopAccept {
+            return Came::Short;
+        }
         if self.lane.0.process.crowd.all.try_take(self.lane.id()) { self.take() } else { Came::Full }
     }
 
@@ -176,7 +189,7 @@ where
             }
             lane.0.metrics.count(Metric::ConnectionsRefused);
         }
-        lane.0.reserve.set(sys::reserve());
+        lane.0.reserve.set(system::reserve());
     }
 
     fn say_full(&self) {

@@ -4,13 +4,13 @@ use crate::{
     config::Config,
     crowd::Crowd,
     engine::available_cpus,
-    io::clock::Clock,
+    io::{Map, clock::Clock},
+    overload::Gauge,
     shared::{board::Board, desk::Desk, limit::Limit, workers::Workers},
     sink::Event,
     upstream::Peer,
 };
 use std::{
-    collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, Weak},
@@ -20,13 +20,15 @@ use std::{
     clippy::disallowed_types,
     reason = "taken when a lane meets a peer or a cluster for the first time, never for a request that knows its own"
 )]
-type Registry<K, V> = std::sync::Mutex<HashMap<K, Weak<V>>>;
+type Registry<K, V> = std::sync::Mutex<Map<K, Weak<V>>>;
 
 /// What all lanes of one engine have in common.
 pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) crowd: Crowd,
+    /// How short the process is of what it needs.
+    pub(crate) gauge: Gauge,
     /// One for each lane.
     pub(crate) desks: Vec<Desk>,
     boards: Registry<Peer, Board>,
@@ -41,6 +43,7 @@ impl Process {
         Ok(Self {
             config,
             crowd,
+            gauge: Gauge::default(),
             clock: Clock::start(),
             desks,
             boards: Registry::default(),

@@ -1,7 +1,7 @@
 //! Rate limits, as handlers use them: one recipe, and on each lane what it has taken from it.
 
 use crate::{
-    io::clock::Clock,
+    io::{HashState, clock::Clock},
     lane::Lane,
     network::block,
     shared::rates::{Batch, Rates},
@@ -10,7 +10,7 @@ use corelane_balancer::count::Limit;
 use std::{
     cell::Cell,
     fmt,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     net::IpAddr,
     rc::{Rc, Weak},
     sync::Arc,
@@ -68,7 +68,7 @@ pub struct RateLimit(Arc<Shared>);
 struct Shared {
     rates: Rates,
     /// Keyed at random, so that nobody outside knows which keys meet.
-    hasher: RandomState,
+    hasher: HashState,
     /// Where its time begins.
     clock: Clock,
 }
@@ -83,7 +83,7 @@ impl RateLimit {
     /// A limit for each of up to `keys_max` keys (16,777,216 at most).
     pub fn new(limit: Limit, keys_max: usize) -> Self {
         let rates = Rates::new(limit, keys_max);
-        Self(Arc::new(Shared { rates, hasher: RandomState::new(), clock: Clock::start() }))
+        Self(Arc::new(Shared { rates, hasher: HashState::default(), clock: Clock::start() }))
     }
 }
 

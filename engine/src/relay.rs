@@ -1,6 +1,7 @@
 //! The response on its way to the client, and what is left of the upload on its way to the origin: one poll for both,
 //! with back-pressure from whoever is slower.
 
+use crate::simulate::{Bug, has};
 use crate::{
     body::{Chunk, Source},
     content::Pull,
@@ -166,6 +167,7 @@ impl Relay<'_> {
             match connection.io.poll_sent(cx) {
                 Poll::Ready(Ok(())) => self.outflow.done(),
                 Poll::Ready(Err(error)) => {
+                    assert!(!has(Bug::ResetPanics), "a mistake that was asked for");
                     return Poll::Ready(Err(Error::io(Side::Downstream, Stage::Transfer, &error)));
                 }
                 Poll::Pending => return self.waits_for_client(cx),

@@ -1,5 +1,6 @@
 //! After a response: another request on the connection, or its end.
 
+use crate::simulate::{Bug, has};
 use crate::{
     content::Pull,
     downstream::Downstream,
@@ -31,7 +32,7 @@ pub(crate) async fn settle(connection: &Rc<Downstream>) -> After {
     {
         return After::Next;
     }
-    if connection.has_said_all() {
+    if connection.has_said_all() || has(Bug::ClosedWithoutLinger) {
         return After::Close;
     }
     connection.io.shutdown(Shutdown::Write);

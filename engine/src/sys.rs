@@ -3,42 +3,13 @@
 use crate::{address::Address, io::Arrival};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
-    cell::UnsafeCell,
     fmt::Write,
     io,
     net::{IpAddr, Shutdown, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-    rc::Rc,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
-
-/// One of the owners of a stream, so that one can receive while another sends.
-///
-/// A stream's methods take `&mut self` although each only clones its descriptor into an operation.
-pub(crate) struct Shared<T>(Rc<UnsafeCell<T>>);
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Shared<T> {
-    pub(crate) fn new(stream: T) -> Self {
-        Self(Rc::new(UnsafeCell::new(stream)))
-    }
-
-    /// The stream, to begin an operation. There must be at most one in each direction at a time.
-    #[expect(clippy::mut_from_ref, reason = "the two directions of a stream share only its descriptor")]
-    pub(crate) fn stream(&self) -> &mut T {
-        // SAFETY: an owner never leaves its thread (`Rc`), and a connection begins at most one operation in each
-        // direction at a time. Beginning one reads the stream's descriptor and changes nothing: this is the contract
-        // of the runtime's own `Split` trait, whose write half cannot be used because its `Drop` shuts the socket
-        // down.
-        unsafe { &mut *self.0.get() }
-    }
-}
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -72,6 +43,20 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?)) }
 }
 
+/// Adds one to an eventfd. Its counter cannot overflow in practice, and a full one rings all the same.
+pub(crate) fn ring(fd: RawFd) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: the pointer and the length are of a live array; the caller keeps `fd` open.
+    unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+}
+
+/// Reads what an eventfd or a timerfd has to say, so that it is readable no more until there is something new.
+pub(crate) fn silence(fd: RawFd) {
+    let mut said = [0u8; 8];
+    // SAFETY: the pointer and the length are of a live array; the caller keeps `fd` open.
+    unsafe { libc::read(fd, said.as_mut_ptr().cast(), said.len()) };
+}
+
 /// A timer of the monotonic clock, disarmed: readable once it has gone off.
 pub(crate) fn timerfd() -> io::Result<OwnedFd> {
     let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
@@ -91,10 +76,16 @@ pub(crate) fn arm(fd: RawFd, wait: Duration) {
 }
 
 /// Sends some of `bytes` if the system takes it now; `WouldBlock` if it does not.
+///
+/// This and [`receive_now`] are the calls that every request makes. They go past the C library's own functions, which
+/// are points where a thread may be cancelled: in a process of several threads that costs two locked instructions more.
 pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: the pointer and the length are of a live slice, which is only read.
+    let flags = libc::c_long::from(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+    let nobody = std::ptr::null::<libc::sockaddr>();
+    // SAFETY: the pointer and the length are of a live slice, which is only read; no address is given.
     let sent = unsafe {
-        libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        let fd = libc::c_long::from(fd);
+        libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), flags, nobody, 0 as libc::c_long)
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
@@ -103,8 +94,13 @@ pub(crate) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
 pub(crate) fn receive_now(fd: RawFd, bytes: &mut Vec<u8>, end: usize) -> io::Result<usize> {
     let filled = bytes.len();
     let room = end.min(bytes.capacity()).saturating_sub(filled);
-    // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity.
-    let received = unsafe { libc::recv(fd, bytes.as_mut_ptr().add(filled).cast(), room, libc::MSG_DONTWAIT) };
+    let (flags, nobody) = (libc::c_long::from(libc::MSG_DONTWAIT), std::ptr::null_mut::<libc::sockaddr>());
+    // SAFETY: the pointer is behind what is initialised, and `room` bytes from there are within the capacity; no address
+    // is asked for.
+    let received = unsafe {
+        let (fd, behind) = (libc::c_long::from(fd), bytes.as_mut_ptr().add(filled));
+        libc::syscall(libc::SYS_recvfrom, fd, behind, room, flags, nobody, nobody)
+    };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel has initialised `received` bytes more, which is at most `room`.
     unsafe { bytes.set_len(filled + received) };
@@ -135,6 +131,12 @@ pub(crate) fn splice(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> 
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?)) }
+}
+
+/// A descriptor that its owner has given away by [`IntoRawFd`](std::os::fd::IntoRawFd), and nobody else has.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: as the caller says, it is open and nobody else's.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Shuts down one or both directions; operations in flight on them finish.
@@ -207,6 +209,28 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
+/// How long the kernel goes on with a TCP connection whose peer acknowledges nothing, or whose window stays shut
+/// (`TCP_USER_TIMEOUT`, tcp(7)), at least: twice the default of [`Timeouts::between_bytes`](crate::Timeouts). It ends what
+/// no deadline of ours sees any more, such as an answer that was left to the kernel when its connection was closed; its own
+/// limit is some fifteen minutes of retries, and none for a window that stays shut.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+
+/// Has the kernel be as patient with a connection's peer as we are, where that is more than usual: see
+/// [`UNACKNOWLEDGED`].
+pub(crate) fn be_patient(fd: RawFd, between_bytes: Duration) {
+    let patience = between_bytes.saturating_mul(2);
+    if patience <= UNACKNOWLEDGED {
+        return;
+    }
+    let millis = libc::c_uint::try_from(patience.as_millis()).unwrap_or(libc::c_uint::MAX);
+    let length = size_of::<libc::c_uint>() as libc::socklen_t;
+    // SAFETY: the pointer is to a live integer and the length is its size; the caller keeps `fd` open. A unix socket has
+    // no such option, and no need of it.
+    unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, (&raw const millis).cast(), length);
+    }
+}
+
 /// A descriptor to give up when there is no other.
 pub(crate) fn reserve() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
@@ -220,6 +244,7 @@ pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(
         Address::Ip(address) => {
             let socket = Socket::new(Domain::for_address(*address), stream, Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
             if let Some(source) = source {
                 // The port is chosen when it connects, and then may be one that is in use towards another address:
                 // otherwise no more than some 28,000 connections could begin at one source (ip(7)).
@@ -268,7 +293,7 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// Opens a listening socket that shares its address with the other lanes of this process.
 ///
 /// `SO_REUSEPORT` would bind silently beside a stranger, so the address is tried without it first.
-pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<(OwnedFd, SocketAddr)> {
     let open = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -287,19 +312,27 @@ pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<std::net::T
         drop(open(false)?);
     }
     let socket = open(true)?;
-    // Accepted sockets inherit it: one setsockopt less for each connection.
+    // Accepted sockets inherit both: two setsockopt less for each connection.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let socket = std::net::TcpListener::from(socket);
+    let address = socket.local_addr()?;
+    Ok((socket.into(), address))
 }
 
 /// The right to open listening sockets at a port, which one process at a time has: an abstract unix socket (unix(7)),
 /// which belongs to the network namespace as the port does, and goes with the process.
 pub(crate) struct Alone(#[expect(dead_code, reason = "it is held")] Socket);
 
+/// Waits for the right to open listening sockets at `port`.
+pub(crate) fn alone(port: u16) -> Option<Alone> {
+    Alone::at(port)
+}
+
 impl Alone {
     /// Waits for it a second at most. Without it, all goes on: a stranger who holds the name must not be in the way.
-    pub(crate) fn at(port: u16) -> Option<Self> {
+    fn at(port: u16) -> Option<Self> {
         const PAUSE: Duration = Duration::from_millis(10);
         const PAUSES: u32 = 100;
         let name = SockAddr::unix(format!("\0corelane-listen-{port}")).ok()?;
@@ -349,6 +382,23 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// The part of the descriptors that this process may have which are open, from 0 to 1; 0 where that cannot be seen.
+pub(crate) fn descriptors_used() -> f64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live `rlimit`.
+    if checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }).is_err() {
+        return 0.0;
+    }
+    let open = "/proc/self/fd";
+    let open = match std::fs::metadata(open).map(|directory| directory.len()) {
+        // Kernels before 6.2 do not tell (proc_pid_fd(5)), so they are counted, among them the one that counts.
+        Ok(0) => std::fs::read_dir(open).map_or(0, |open| (open.count() as u64).saturating_sub(1)),
+        Ok(open) => open,
+        Err(_) => 0,
+    };
+    open as f64 / limit.rlim_cur.max(1) as f64
 }
 
 /// Calls of a stack that are told.
@@ -438,7 +488,28 @@ pub(crate) fn random() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// The descriptor, for the functions of this module.
-pub(crate) fn raw(fd: &impl AsRawFd) -> RawFd {
-    fd.as_raw_fd()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn slo_07_the_kernel_gives_up_on_peers_that_acknowledge_nothing() {
+        let (listener, address) = listen(([127, 0, 0, 1], 0).into(), true).expect("a port");
+        let (ours, _) = connect(&Address::Ip(address), None).expect("it listens");
+        let (theirs, _) = loop {
+            match accept(listener.as_raw_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => break accepted.expect("it waits"),
+            }
+        };
+        for fd in [&ours, &theirs] {
+            let socket = SockRef::from(fd);
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
+            be_patient(fd.as_raw_fd(), Duration::from_secs(60));
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
+            be_patient(fd.as_raw_fd(), Duration::from_secs(300));
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(Duration::from_secs(600)));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! at or before its deadline, and when the wheel comes by, it either fires or is enrolled again. A request that ends
 //! in time therefore never touches the wheel.
 
+use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -67,6 +68,9 @@ impl Timer {
 
     /// Remembers whom to wake.
     pub(crate) fn waits(&self, cx: &Context<'_>) {
+        if has(Bug::WakerForgotten) {
+            return;
+        }
         let mut wakers = self.wakers.borrow_mut();
         let Wakers { last, others } = &mut *wakers;
         // One task has one pointer. Its functions may stand in several places, where a program is compiled in parts, and
@@ -93,7 +97,7 @@ pub(crate) struct Wheel {
     enrolled: Cell<usize>,
     /// The last turn has not come to the end of its slot.
     is_within: Cell<bool>,
-    /// Whoever turns the wheel, asleep while nothing is enrolled; the wheel's time stands still then.
+    /// Whoever turns the wheel, asleep while there is nothing to turn it for; the wheel's time stands still then.
     turner: RefCell<Option<Waker>>,
 }
 
@@ -158,6 +162,11 @@ impl Wheel {
         timer.enrolled.set(at);
         self.slots[(at % SLOTS) as usize].borrow_mut().push(timer.clone());
         self.enrolled.set(self.enrolled.get() + 1);
+        self.rouse();
+    }
+
+    /// There is something to turn it for.
+    pub(crate) fn rouse(&self) {
         if let Some(turner) = self.turner.take() {
             turner.wake();
         }

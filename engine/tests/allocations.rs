@@ -74,8 +74,6 @@ const ALLOCATIONS_OF_A_REPLAY: u64 = 2;
 const CONNECTIONS: u64 = 100;
 /// A connection's state, its stream, what the runtime keeps of its descriptor, and its task.
 const ALLOCATIONS_OF_A_CONNECTION: u64 = 4;
-/// On io_uring the runtime closes by an operation for which nobody waits, and keeps that.
-const ALLOCATIONS_OF_A_CLOSE_ON_A_RING: u64 = 1;
 
 fn warm_gets(driver: Driver) {
     let origin = Origin::start(ANSWER);
@@ -249,8 +247,7 @@ fn gets_on_new_connections(driver: Driver, allocations: u64) {
 fn a_new_connection_allocates_what_it_keeps() {
     alone("a_new_connection_allocates_what_it_keeps", || {
         gets_on_new_connections(Driver::Epoll, ALLOCATIONS_OF_A_CONNECTION);
-        let on_a_ring = ALLOCATIONS_OF_A_CONNECTION + ALLOCATIONS_OF_A_CLOSE_ON_A_RING;
-        gets_on_new_connections(Driver::Uring, on_a_ring);
+        gets_on_new_connections(Driver::Uring, ALLOCATIONS_OF_A_CONNECTION);
     });
 }
 

@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 use support::{
+    Balancer,
+    clock::timed,
     peer::{Peer, Scripted, nobody, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -430,6 +432,25 @@ fn requests_of_our_own_are_no_clients() {
 }
 
 #[test]
+fn b_13_a_request_without_a_host_is_for_the_endpoint() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            while let Some(request) = peer.try_message() {
+                peer.send(ok(request.field("host").unwrap_or("-")));
+            }
+        });
+        let handler = async |origins: &[Upstream], request: Request| {
+            assert_eq!(request.authority(), "", "it is the attempt's");
+            origins[0].send(request).await
+        };
+        let rig = gateway(driver, &[cluster(&[origin.address])], RetryPolicy::default(), handler);
+        let mut client = Peer::connect(rig.address());
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(client.message().text(), origin.address.to_string());
+    });
+}
+
+#[test]
 fn content_that_was_never_asked_for_is_not_taken_for_a_request_when_a_page_hides_the_failure() {
     on_both(|driver| {
         let dies = Scripted::start(|peer| drop(peer.try_head()));
@@ -462,5 +483,34 @@ fn an_emptied_body_is_sent_as_none() {
         client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
         assert_eq!(client.message().text(), "- ");
         assert_eq!(client.get("/").text(), "- ");
+    });
+}
+
+#[test]
+fn up_16_an_origin_that_fails_every_other_request_is_asked_hardly_more_often() {
+    on_both(|driver| {
+        const REQUESTS: usize = 600;
+        let asked = Arc::<AtomicUsize>::default();
+        let count = asked.clone();
+        let origin = Scripted::start(move |peer| {
+            while peer.try_message().is_some() {
+                if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+                    return;
+                }
+                peer.send(ok("fine"));
+            }
+        });
+        let retry = RetryPolicy { attempts_max: 4, on_fresh_connection: true, ..RetryPolicy::default() };
+        let cluster = origin.cluster();
+        let builder = Engine::builder().driver(driver).lanes(1).retry(retry);
+        let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
+        let mut client = Peer::connect(rig.address());
+        let (failed, took) = timed(|| (0..REQUESTS).filter(|_| client.get("/").status() != 200).count());
+        let asked = asked.load(Ordering::SeqCst);
+        let most = REQUESTS * 12 / 10 + 10 + took.as_secs() as usize + 1;
+        assert!(asked <= most, "{asked} attempts at {REQUESTS} requests");
+        assert!(asked >= REQUESTS * 115 / 100, "{asked} attempts: the budget is used");
+        assert_eq!(rig.value(Metric::Retries) as usize, asked - REQUESTS);
+        assert_eq!(rig.value(Metric::RetriesRefused) as usize, failed, "of {REQUESTS}");
     });
 }

@@ -43,12 +43,16 @@ fn silent(says: &'static str, tell: Sender<&'static str>) -> Scripted {
 fn h1q_65_a_client_that_ends_its_half_may_count_as_gone() {
     on_both(|driver| {
         for says in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour"] {
-            for method in ["GET", "POST"] {
+            for method in ["GET", "POST", "last GET"] {
                 let (tell, told) = channel();
                 let origin = silent(says, tell);
                 let rig = proxy(driver, &origin, with(|settings| settings.abort_on_half_close = true));
                 let mut client = Peer::connect(rig.address());
-                client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+                let (method, close) = match method.strip_prefix("last ") {
+                    Some(method) => (method, "Connection: close\r\n"),
+                    None => (method, ""),
+                };
+                client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{close}Content-Length: 0\r\n\r\n"));
                 assert_eq!(told.recv_timeout(PATIENCE), Ok("came"));
                 client.half_close();
                 assert_eq!(told.recv_timeout(PATIENCE), Ok("gone"), "the origin's work is cancelled");

@@ -80,6 +80,8 @@ fn every_exchange_ends_in_exactly_one_record() {
             until("it is handled", || rig.value(Metric::RequestsOpen) == 1);
             client.reset();
         };
+        // Who promised to send nothing more is watched later, but is watched.
+        let last = "GET /waits HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         let post = "POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel";
         let table: Vec<(Seen, End, u16)> = vec![
             (one(&rig, &get("/local"), stays), End::Done, 200),
@@ -91,6 +93,7 @@ fn every_exchange_ends_in_exactly_one_record() {
             (one(&rig, &get("/silent"), stays), End::UpstreamTimeout, 504),
             (one(&rig, &get("/cut"), stays), End::UpstreamClosed, 200),
             (one(&rig, &get("/waits"), reset), End::ClientClosed, 0),
+            (one(&rig, last, reset), End::ClientClosed, 0),
             (one(&rig, post, reset), End::ClientClosed, 0),
             (one(&rig, post, |client| client.half_close()), End::ClientClosed, 0),
             (one(&rig, "GET / HTTP/1.1\r\nHo", |client| client.half_close()), End::ClientClosed, 0),

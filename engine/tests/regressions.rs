@@ -21,7 +21,7 @@ use std::{
 use support::{
     Balancer, PATIENCE, alone,
     clock::{compute, poll, timed, until},
-    exhausted::Exhausted,
+    exhausted::{Exhausted, sheds_nothing},
     peer::{Message, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -81,6 +81,33 @@ fn open(gate: &AtomicBool) -> bool {
 }
 
 // ---- content and retries ----
+
+/// A failed send takes the news of a reset away from the socket, and what is received behind it looks like an end.
+#[test]
+fn an_answer_that_a_reset_has_cut_is_never_whole_whoever_is_told_of_the_reset() {
+    on_both(|driver| {
+        let origin = Scripted::start(|peer| {
+            let Some(_) = peer.try_head() else { return };
+            // Only its close ends it, and that never comes: who closes with something unread resets.
+            peer.try_send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+            let mut one = [0];
+            let has_come = || peer.stream.peek(&mut one).is_ok_and(|count| count > 0).then_some(());
+            poll(PATIENCE, has_come).expect("the upload has begun");
+        });
+        let rig = proxy(driver, &origin, Timeouts::default());
+        for _ in 0..20 {
+            let mut client = Peer::connect(rig.address());
+            client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
+            let upload = client.stream.try_clone().expect("a descriptor");
+            let writes = thread::spawn(move || while (&upload).write_all(&[b'x'; 65_536]).is_ok() {});
+            while client.more(PATIENCE) == Ok(true) {}
+            let received = client.received();
+            assert!(!received.ends_with("0\r\n\r\n"), "it was cut: {received:?}");
+            drop(client);
+            writes.join().expect("it ends with the connection");
+        }
+    });
+}
 
 /// A complete request as one string of head and content, or `None` if the connection ends before it is complete.
 fn whole(peer: &mut Peer) -> Option<(String, String)> {
@@ -710,7 +737,7 @@ fn res_02_running_out_of_descriptors_says_nothing_of_an_endpoint() {
         for driver in [Driver::Auto, Driver::Epoll] {
             let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
             let cluster = cluster.resolve().expect("addresses");
-            let builder = Engine::builder().lanes(1).driver(driver);
+            let builder = Engine::builder().lanes(1).driver(driver).overload(sheds_nothing());
             let rig =
                 Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
             let mut client = Peer::connect(rig.address());

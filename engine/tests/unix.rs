@@ -62,6 +62,22 @@ fn b_06_requests_pass_from_socket_to_socket() {
 }
 
 #[test]
+fn b_13_a_request_without_a_host_is_for_localhost() {
+    on_both(|driver| {
+        let (listen, to) = (SocketPath::new(), SocketPath::new());
+        let _origin = UnixOrigin::start(&to.0, |peer| {
+            while let Some(request) = peer.try_message() {
+                peer.send(ok(request.field("host").unwrap_or("-")));
+            }
+        });
+        let _rig = between(driver, 1, &listen, &to);
+        let mut client = Peer::unix(&listen.0);
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(client.message().text(), "localhost");
+    });
+}
+
+#[test]
 fn b_06_every_lane_takes_from_one_socket() {
     on_both(|driver| {
         const LANES: usize = 3;

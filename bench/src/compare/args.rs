@@ -9,16 +9,18 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 /// The one that most people know; another takes its place where it is not installed.
 const BASELINE: Subject = Subject::Nginx;
-pub(super) const ROUNDS: u32 = 5;
-const SECONDS: u32 = 3;
-const QUICK_SECONDS: u32 = 2;
+/// Many short rounds rather than few long ones: what disturbs a machine is then seldom between the two measurements of
+/// one ratio, and hits few of them.
+const ROUNDS: u32 = 9;
+const SECONDS: u32 = 2;
+const QUICK_SECONDS: u32 = 1;
 /// Connections that a process can have to one port of one address, about: the ports that Linux gives out.
 const CONNECTIONS_MAX: u32 = 28_000;
 
 /// Proxies side by side: CPU time per request, by the kernel's account.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// h1-small alone, with corelane, nginx, haproxy, the floor and direct, in two-second rounds.
+    /// h1-small alone, with corelane, nginx, haproxy, the floor and direct, in rounds of a second.
     #[arg(long)]
     pub(super) quick: bool,
     /// What to ask of them; all of it by default.
@@ -45,10 +47,10 @@ pub(crate) struct Args {
     /// To whose costs the others' are put in proportion.
     #[arg(long, value_enum, default_value_t = BASELINE, hide_possible_values = true, value_name = "NAME")]
     pub(super) baseline: Subject,
-    /// Measurements of each subject (5). Fewer than five give no verdict.
+    /// Measurements of each subject (9). Fewer than five give no verdict.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) rounds: Option<u32>,
-    /// How long each takes (3; with --quick 2).
+    /// How long each takes (2; with --quick 1).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     pub(super) seconds: Option<u32>,
     /// Client connections, instead of the scenario's own number.
@@ -72,6 +74,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    pub(super) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(ROUNDS)
+    }
+
     pub(super) fn seconds(&self) -> u32 {
         self.seconds.unwrap_or(if self.quick { QUICK_SECONDS } else { SECONDS })
     }

@@ -44,7 +44,6 @@ mod wire;
 pub(crate) use args::Args;
 
 use crate::failure::Failure;
-use args::ROUNDS;
 use findings::{Findings, Scene};
 use inspect::Inspector;
 use load::Tracer;
@@ -148,7 +147,7 @@ impl Comparison {
             machine: Machine::this(),
             plan,
             baseline: args.baseline,
-            rounds: args.rounds.unwrap_or(ROUNDS),
+            rounds: args.rounds(),
             seconds: args.seconds(),
             notes,
             versions: versions.collect(),

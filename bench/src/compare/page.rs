@@ -43,11 +43,11 @@ pub(super) fn html(findings: &Findings) -> String {
 
 /// Bars of whoever has a value, unless nobody has.
 fn bars(page: &mut Page, scene: &Scene, title: &str, label: &str, value: fn(&Row) -> Option<Spread>) {
-    let bar = |row: &Row| {
+    let bar = |(colour, row): (usize, &Row)| {
         let Spread { median, low, high } = value(row)?;
-        Some(Bar { name: row.subject.to_string(), value: median, low, high })
+        Some(Bar { name: row.subject.to_string(), value: median, low, high, colour })
     };
-    let bars: Vec<_> = scene.subjects.iter().filter_map(bar).collect();
+    let bars: Vec<_> = scene.subjects.iter().enumerate().filter_map(bar).collect();
     if !bars.is_empty() {
         let title = format!("{title}, {}", scene.scenario);
         page.bars(&Bars { title, label: label.to_owned(), bars });

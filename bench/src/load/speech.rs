@@ -94,15 +94,41 @@ pub(crate) struct Http {
     head: ResponseHead,
     size: u64,
     persistent: bool,
+    last: Option<Last>,
+}
+
+/// The last answer's head, to be known again: a server's answers to one request differ in their heads once a second,
+/// when the date does, and a head that is the same to the byte says the same.
+#[derive(Debug)]
+struct Last {
+    /// Whose answer it was; only compared.
+    target: *const Target,
+    bytes: Vec<u8>,
+    /// Behind it.
+    codec: h1::Client,
+    status: StatusCode,
 }
 
 impl Http {
     pub(crate) fn new(limits: &Rc<Limits>) -> Self {
-        Self { limits: limits.clone(), codec: None, head: ResponseHead::new(), size: 0, persistent: true }
+        Self {
+            limits: limits.clone(),
+            codec: None,
+            head: ResponseHead::new(),
+            size: 0,
+            persistent: true,
+            last: None,
+        }
     }
 
     fn hear(&mut self, target: &Target, expected: &Expected, input: &[u8]) -> (usize, Heard) {
         let mut consumed = 0;
+        let fresh = self.codec.is_none();
+        if let Some(last) = self.last.as_ref().filter(|last| fresh && last.begins(target, input)) {
+            consumed = last.bytes.len();
+            self.codec = Some(last.codec.clone());
+            self.head.status = last.status;
+        }
         let codec = self.codec.get_or_insert_with(|| target.asked.clone());
         loop {
             let rest = input.get(consumed..).unwrap_or_default();
@@ -116,6 +142,11 @@ impl Http {
             consumed += received.consumed;
             match received.event {
                 h1::Event::NeedMore => return (consumed, Heard::Part),
+                h1::Event::Head if fresh && consumed == received.consumed => {
+                    let bytes = self.last.take().map(|last| last.bytes);
+                    let head = input.get(..consumed).unwrap_or_default();
+                    self.last = Some(Last::new(target, (head, bytes), codec, self.head.status));
+                }
                 h1::Event::Head | h1::Event::Interim => {}
                 h1::Event::Data(range) => self.size += range.len() as u64,
                 h1::Event::End => return (consumed, Heard::Answer(self.end(expected))),
@@ -145,6 +176,25 @@ impl Http {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Last {
+    /// Keeps a head, in the bytes of the one before.
+    fn new(
+        target: &Target,
+        (head, bytes): (&[u8], Option<Vec<u8>>),
+        codec: &h1::Client,
+        status: StatusCode,
+    ) -> Self {
+        let mut bytes = bytes.unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(head);
+        Self { target: std::ptr::from_ref(target), bytes, codec: codec.clone(), status }
+    }
+
+    fn begins(&self, target: &Target, input: &[u8]) -> bool {
+        std::ptr::eq(self.target, target) && input.starts_with(&self.bytes)
     }
 }
 
@@ -301,6 +351,47 @@ mod tests {
         assert!(matches!(heard, Heard::Answer(Err((Fault::Status, _)))), "{heard:?}");
         let (_, heard) = http().hear(&target, &any, b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n");
         assert!(matches!(heard, Heard::Broken(Fault::Body, _)), "{heard:?}");
+    }
+
+    #[test]
+    fn a_head_that_is_known_says_the_same_again_and_another_one_does_not() {
+        let (one, other) = (target(), target());
+        let any = Expected { size: Some(2), ..Expected::default() };
+        let mut speech = http();
+        let ok = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..];
+        let chunked = &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"[..];
+        let longer = &b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi!"[..];
+        let failed = &b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nhi"[..];
+        let interim = &b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..];
+        for (answer, target, fault) in [
+            (ok, &one, None),
+            (ok, &one, None),
+            (longer, &one, Some(Fault::Body)),
+            (ok, &other, None),
+            (chunked, &one, None),
+            (chunked, &one, None),
+            (failed, &one, Some(Fault::Status)),
+            (failed, &one, Some(Fault::Status)),
+            (interim, &one, None),
+            (interim, &one, None),
+            (ok, &one, None),
+        ] {
+            let (consumed, heard) = speech.hear(target, &any, answer);
+            let Heard::Answer(is) = heard else { panic!("{heard:?}") };
+            assert_eq!((consumed, is.err().map(|(fault, _)| fault)), (answer.len(), fault));
+            assert!(speech.may_go_on());
+        }
+        // A known head that comes in pieces, and its content later.
+        for cut in 1..ok.len() {
+            let (front, heard) = speech.hear(&one, &any, &ok[..cut]);
+            assert_eq!(heard, Heard::Part);
+            let (back, heard) = speech.hear(&one, &any, &ok[front..]);
+            assert_eq!((front + back, heard), (ok.len(), Heard::Answer(Ok(()))), "{cut}");
+        }
+        // The last answer of a connection is its last, known or not.
+        let last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+        assert_eq!(speech.hear(&one, &any, last), (last.len(), Heard::Answer(Ok(()))));
+        assert!(!speech.may_go_on());
     }
 
     #[test]

@@ -57,9 +57,9 @@ fn section(page: &mut Page, title: &str, phases: &Phases) {
         })
         .collect();
     page.table(&["phase", "share of the time", "count", "mean", "p50", "p99", "p99.9", "max"], &cells);
-    let bars = rows(phases).into_iter().map(|row| {
+    let bars = rows(phases).into_iter().enumerate().map(|(colour, row)| {
         let value = row.share.unwrap_or_default() * 100.0;
-        Bar { name: row.phase.to_owned(), value, low: value, high: value }
+        Bar { name: row.phase.to_owned(), value, low: value, high: value, colour }
     });
     page.bars(&Bars {
         title: format!("{title}: share of the time"),

@@ -22,6 +22,8 @@ pub(crate) struct Bar {
     pub(crate) value: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
+    /// Which of the page's colours it has: who is in several pictures has the same in each.
+    pub(crate) colour: usize,
 }
 
 const WIDTH: f64 = 900.0;
@@ -63,7 +65,7 @@ impl Bars {
                 middle + 4.0,
                 escape(&bar.name),
                 (value - LEFT).max(0.0),
-                colour(place),
+                colour(bar.colour),
                 high.max(value) + 8.0,
                 middle + 4.0,
                 escape(&says)
@@ -86,13 +88,14 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_values() {
-        let bar = |name: &str, value| Bar { name: name.to_owned(), value, low: value, high: value };
+        let bar =
+            |name: &str, value| Bar { name: name.to_owned(), value, low: value, high: value, colour: 3 };
         let bars =
             Bars {
                 title: "t".to_owned(), label: "µs".to_owned(), bars: vec![bar("a", 5.0), bar("b", 10.0)]
             };
         let svg = bars.to_svg();
         assert!(svg.contains("width=\"315.0\"") && svg.contains("width=\"630.0\""), "{svg}");
-        assert!(svg.contains("5 (5–5)"), "{svg}");
+        assert!(svg.contains("5 (5–5)") && svg.matches("var(--c3)").count() == 2, "{svg}");
     }
 }

@@ -10,6 +10,9 @@ pub(crate) use chart::{Chart, Series};
 
 use std::fmt::Write as _;
 
+/// More columns do not fit into a page with their cells in one line each.
+const COLUMNS_MAX: usize = 8;
+
 /// Every page's look, in light and in dark.
 const STYLE: &str = "\
 :root{--ink:#1c2330;--faint:#66708a;--line:#d9dde6;--ground:#fff;--box:#f6f7fa;\
@@ -20,6 +23,7 @@ body{margin:2rem auto;max-width:62rem;padding:0 1rem;color:var(--ink);background
 font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}\
 .scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}\
 th,td{padding:.3rem .8rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
+.wide th,.wide td{white-space:normal;padding:.3rem .4rem;font-size:.85rem}\
 th:first-child,td:first-child{text-align:left}pre{background:var(--box);padding:.8rem;overflow-x:auto;font-size:.85rem}\
 summary{cursor:pointer}figure{margin:1.2rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}\
 svg text{fill:var(--faint);font-size:12px}.grid{stroke:var(--line)}.axis{stroke:var(--faint)}\
@@ -47,9 +51,11 @@ impl Page {
         self.put(format_args!("<p>{}</p>\n", escape(text)));
     }
 
-    /// A table; its first column is text and the others are numbers.
+    /// A table; its first column is text and the others are numbers. One of many columns breaks its cells into lines, so
+    /// that all of it is seen.
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
-        self.put(format_args!("<div class=\"scroll\"><table><thead><tr>"));
+        let class = if head.len() > COLUMNS_MAX { " class=\"wide\"" } else { "" };
+        self.put(format_args!("<div class=\"scroll\"><table{class}><thead><tr>"));
         for name in head {
             self.put(format_args!("<th>{}</th>", escape(name)));
         }

@@ -1,6 +1,6 @@
 //! The page of a report, as a browser shows it.
 
-use crate::support::{Directory, Origin, Running, load};
+use crate::support::{Directory, Origin, Running, load, program};
 use std::{
     fs::File,
     io::BufReader,
@@ -73,6 +73,16 @@ fn report(directory: &Directory) -> String {
     page
 }
 
+/// A comparison of whoever has been built, with no proxy at all at least.
+fn comparison(directory: &Directory) -> String {
+    let page = directory.file("comparison.html");
+    let arguments = ["compare", "--no-build", "--scenario", "h1-small", "--rounds", "2", "--seconds", "1"];
+    let more = ["--connections", "8", "--html", &page];
+    let outcome = Running::start(&mut program(&[&arguments[..], &more].concat())).finish();
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    page
+}
+
 /// The values of an attribute in what follows each occurrence of something.
 fn attributes<'a>(dom: &'a str, behind: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     let elements = dom.split(behind).skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
@@ -107,43 +117,83 @@ fn assert_plots(dom: &str) {
     }
 }
 
+/// That each subject of a table has its bars, as long as they are to be.
+fn assert_bars(dom: &str) {
+    let cells = |row: &str| row.split("</t").filter_map(|cell| cell.rsplit('>').next()).count();
+    let rows: Vec<&str> = dom.split("<tr>").skip(1).collect();
+    assert!(rows.len() >= 2 && rows.iter().all(|row| cells(row) == cells(rows[0])), "{rows:?}");
+    let figures: Vec<&str> = dom.split("<figure>").skip(1).collect();
+    // Throughput and latency of all; the CPU time of those that are proxies.
+    assert!((2..=3).contains(&figures.len()), "{dom}");
+    for figure in figures {
+        let view = attributes(figure, "<svg", "viewBox").next().expect("a picture");
+        let height: f64 = view.rsplit(' ').next().expect("a height").parse().expect("a number");
+        let widths: Vec<f64> = attributes(figure, "class=\"bar\"", "width")
+            .map(|width| width.parse().expect("a number"))
+            .collect();
+        let tops = attributes(figure, "class=\"bar\"", " y").map(|top| top.parse().expect("a number"));
+        assert!(!widths.is_empty() && widths.iter().all(|width| (1.0..=630.0).contains(width)), "{figure}");
+        assert!(tops.collect::<Vec<f64>>().iter().all(|top| top + 20.0 < height), "{figure}");
+    }
+    assert!(!dom.contains("NaN") && !dom.contains(">inf"), "{dom}");
+}
+
 #[test]
 fn plots_are_drawn_and_nothing_is_fetched() {
     if !has_browser() {
         return;
     }
     let directory = Directory::new("page");
-    let page = report(&directory);
-    let text = std::fs::read_to_string(&page).expect("it is there");
-    for outside in ["src=", "href=", "url(", "@import", "<script", "<link", "<img", "<iframe", "<object"] {
-        assert!(!text.contains(outside), "{outside}");
-    }
-    let dom = browse(&directory, &page, &["--dump-dom"]);
-    assert_plots(&dom);
-
-    // A browser that may fetch nothing, and cannot either, shows the same.
-    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">";
-    let alone = directory.file("alone.html");
-    std::fs::write(&alone, text.replace("<head>", &format!("<head>{policy}"))).expect("a file");
-    let offline = "--host-resolver-rules=MAP * ~NOTFOUND";
-    let dom_alone = browse(&directory, &alone, &[offline, "--dump-dom"]);
-    assert!(dom_alone.contains(policy));
-    assert!(dom_alone.replace(policy, "") == dom, "{dom_alone}");
-
-    let shot = |page: &str, name: &str, more: &[&str]| {
-        let file = directory.file(name);
-        browse(&directory, page, &[more, &[&format!("--screenshot={file}")]].concat());
-        Picture::read(&file)
-    };
-    let light = shot(&page, "light.png", &[]);
-    let dark = shot(&page, "dark.png", &["--blink-settings=preferredColorScheme=0"]);
-    for (picture, [ground, one, two]) in [(&light, LIGHT), (&dark, DARK)] {
+    let pictures = look_at(&directory, &report(&directory), assert_plots);
+    for (picture, [ground, one, two]) in pictures.iter().zip([LIGHT, DARK]) {
         let area = picture.pixels.len();
         assert!((area / 2..area * 99 / 100).contains(&picture.count(ground)), "{}", picture.count(ground));
         // Three plots, each with two lines over most of its width.
         assert!(picture.count(one) > 1000 && picture.count(two) > 1000, "the lines are drawn");
         assert!(picture.has_margins(ground), "nothing is cut off");
     }
+}
+
+#[test]
+fn bars_are_drawn_and_nothing_is_fetched() {
+    if !has_browser() {
+        return;
+    }
+    let directory = Directory::new("bars");
+    let pictures = look_at(&directory, &comparison(&directory), assert_bars);
+    for (picture, [ground, one, _]) in pictures.iter().zip([LIGHT, DARK]) {
+        // The first bar of each figure, 20 pixels high, and of a length that can be seen.
+        assert!(picture.count(one) > 1000, "the bars are drawn: {}", picture.count(one));
+        assert!(picture.has_margins(ground), "nothing is cut off");
+    }
+}
+
+/// Has a browser show a page, in its light and its dark colours: the same with no network as with one.
+fn look_at(directory: &Directory, page: &str, assert_dom: fn(&str)) -> [Picture; 2] {
+    let text = std::fs::read_to_string(page).expect("it is there");
+    for outside in ["src=", "href=", "url(", "@import", "<script", "<link", "<img", "<iframe", "<object"] {
+        assert!(!text.contains(outside), "{outside}");
+    }
+    let dom = browse(directory, page, &["--dump-dom"]);
+    assert_dom(&dom);
+
+    // A browser that may fetch nothing, and cannot either, shows the same.
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">";
+    let alone = directory.file("alone.html");
+    std::fs::write(&alone, text.replace("<head>", &format!("<head>{policy}"))).expect("a file");
+    let offline = "--host-resolver-rules=MAP * ~NOTFOUND";
+    let dom_alone = browse(directory, &alone, &[offline, "--dump-dom"]);
+    assert!(dom_alone.contains(policy));
+    assert!(dom_alone.replace(policy, "") == dom, "{dom_alone}");
+
+    let shot = |page: &str, name: &str, more: &[&str]| {
+        let file = directory.file(name);
+        browse(directory, page, &[more, &[&format!("--screenshot={file}")]].concat());
+        Picture::read(&file)
+    };
+    let light = shot(page, "light.png", &[]);
+    let dark = shot(page, "dark.png", &["--blink-settings=preferredColorScheme=0"]);
     let light_alone = shot(&alone, "alone.png", &[offline]);
     assert!(light_alone.pixels == light.pixels, "nothing is missing without the network");
+    [light, dark]
 }

@@ -17,7 +17,7 @@ struct Arrows {
     tests_use: &'static [&'static str],
 }
 
-const ARROWS: [Arrows; 10] = [
+const ARROWS: [Arrows; 11] = [
     Arrows { dir: "codec", uses: &[], tests_use: &[] },
     Arrows { dir: "balancer", uses: &[], tests_use: &[] },
     // A test turns on the engine's own simulation by depending on itself; examples see all below the edge.
@@ -29,6 +29,7 @@ const ARROWS: [Arrows; 10] = [
     Arrows { dir: "bench/counts", uses: &["codec", "balancer"], tests_use: &[] },
     Arrows { dir: "bench/floor", uses: &[], tests_use: &[] },
     Arrows { dir: "ci/loom", uses: &["balancer"], tests_use: &[] },
+    Arrows { dir: "ci/simulator", uses: &["balancer", "engine"], tests_use: &[] },
     Arrows { dir: "ci/tidy", uses: &[], tests_use: &[] },
 ];
 

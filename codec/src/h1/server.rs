@@ -166,9 +166,12 @@ impl Server {
             self.keep_alive = false;
         }
         let never = head.status == StatusCode::NO_CONTENT;
-        let without = never || self.request.is_head || head.status == StatusCode::NOT_MODIFIED;
+        // Whoever gets a 205 takes it to have none: what followed would be the next response (RFC 9110 §15.3.6).
+        let reset = head.status == StatusCode::RESET_CONTENT;
+        let without = never || reset || self.request.is_head || head.status == StatusCode::NOT_MODIFIED;
         let (framing, sending) = match head.content {
             _ if never => (Length::None, Outgoing::None),
+            _ if reset => (Length::Known(0), Outgoing::None),
             content if without => (declared(head, content), Outgoing::None),
             Length::None => (Length::Known(0), Outgoing::Known(0)),
             Length::Known(length) => (head.content, Outgoing::Known(length)),
@@ -253,7 +256,7 @@ impl Server {
         self.request_ended() && self.response_ended() && self.keep_alive && !self.switched
     }
 
-    /// Whether content follows the head that was sent: not after a `HEAD`, and not with a 204 or 304.
+    /// Whether content follows the head that was sent: not after a `HEAD`, and not with a 204, 205 or 304.
     pub fn sends_content(&self) -> bool {
         self.sends_content
     }

@@ -33,6 +33,8 @@ pub enum Charge {
     Continuations,
     /// Octets of one field block.
     BlockBytes,
+    /// Octets that one field block puts into HPACK's table.
+    TableBytes,
     /// What waits to be sent that the peer made us say.
     PendingOutput,
 }
@@ -52,6 +54,7 @@ impl Charge {
             Self::RefusedStreams => "too many streams beyond the limit",
             Self::Continuations => "too many CONTINUATION frames",
             Self::BlockBytes => "field block too long",
+            Self::TableBytes => "too much churn of the table",
             Self::PendingOutput => "too much to answer",
         }
     }
@@ -105,6 +108,10 @@ pub struct Budgets {
     /// Octets of one field block, as a multiple of the decoded list's limit. Default 2: a list that is a little too
     /// long gets its 431, one that never ends does not.
     pub block_lists_max: u32,
+    /// Octets that one field block may put into HPACK's table, as a multiple of the decoded list's limit. Default 16: a
+    /// literal of three octets can put a name of 4 KiB there again, so a frame could cost a copy of 20 MiB; nothing that
+    /// is meant to be read comes near the limit.
+    pub table_lists_max: u32,
     /// Octets of acknowledgements, resets and window updates that wait to be sent. Default 16 KiB: near a thousand of
     /// them.
     pub pending_output_bytes_max: usize,
@@ -135,6 +142,7 @@ impl Default for Budgets {
             refused_streams: allow(200, 10),
             continuations_max: 8,
             block_lists_max: 2,
+            table_lists_max: 16,
             pending_output_bytes_max: 16 << 10,
             dribbles: allow(500, 10),
             quantum_bytes: 1 << 10,
@@ -188,6 +196,7 @@ impl Account {
             | Charge::SettingsEntries
             | Charge::Continuations
             | Charge::BlockBytes
+            | Charge::TableBytes
             | Charge::PendingOutput => return Err(exceeded(charge)),
         };
         if bucket.take(allowance, now) { Ok(()) } else { Err(exceeded(charge)) }

@@ -80,8 +80,8 @@ pub struct Config {
     /// Content that a peer may send on one stream before it is [released](super::Connection::release). Default 65,535,
     /// which need not be said; at most 2^31-1.
     pub stream_window_bytes: u32,
-    /// Content that a peer may send on all streams together before it is released. Default 128 KiB: twice a stream's,
-    /// so that one whose content nobody reads doesn't stop all others. At least 65,535, for a connection's window can't
+    /// Content that a peer may send on all streams together before it is released. Default 96 KiB: more than a
+    /// stream's, so that one whose content nobody reads doesn't stop all others. At least 65,535, for a connection's window can't
     /// be made smaller.
     pub connection_window_bytes: u32,
     /// The payload of the largest frame that is taken. Default 16 KiB, the least that is allowed.
@@ -89,8 +89,8 @@ pub struct Config {
     /// The table that the peer's encoder may use. Default 4 KiB.
     pub table_bytes_max: usize,
     /// What a connection may make us hold: our own state, heads of requests that the application has not
-    /// [closed](super::Connection::close), and the content that may come. A request beyond it is refused with
-    /// REFUSED_STREAM. Default 256 KiB.
+    /// [closed](super::Connection::close), the content that may come, and what decoding one more head may take. A
+    /// request beyond it is refused with REFUSED_STREAM. Default 256 KiB.
     pub heap_bytes_max: usize,
     /// Whether a server takes extended CONNECT for WebSockets (RFC 8441). Default false.
     pub connect_protocol: bool,
@@ -106,7 +106,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             streams_max: 100,
             stream_window_bytes: WINDOW_DEFAULT,
-            connection_window_bytes: 128 << 10,
+            connection_window_bytes: 96 << 10,
             frame_bytes_max: PAYLOAD_BYTES_DEFAULT,
             table_bytes_max: TABLE_BYTES_DEFAULT,
             heap_bytes_max: 256 << 10,

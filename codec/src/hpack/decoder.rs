@@ -9,6 +9,9 @@ use super::literal::{Form, Literal};
 use super::table::Table;
 use super::{Error, TABLE_BYTES_MAX, statics};
 
+/// What a block may add to the table, in lists of the largest size or in tables, whichever is larger.
+const INSERTED_LISTS_MAX: u64 = 16;
+
 /// A field of a header block, borrowed from the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -95,7 +98,7 @@ impl Decoder {
         }
     }
 
-    /// Begins a block: what its list may have.
+    /// Begins a block: what its list may have. Without it, a block is charged to the account of the one before.
     pub fn begin(&mut self, limits: ListLimits) {
         self.list = List::new(limits);
     }
@@ -167,25 +170,21 @@ impl Decoder {
                     }
                 }
                 State::String => {
-                    input = rest;
                     self.literal.begin_string(*first & 0x80 != 0);
                     match Integer::begin(*first, 7) {
-                        Ok(len) => self.string(len, field)?,
-                        Err(integer) => self.state = State::Length(integer),
+                        Ok(len) => input = self.string(len, rest, field)?,
+                        Err(integer) => (self.state, input) = (State::Length(integer), rest),
                     }
                 }
                 State::Length(integer) => {
-                    input = rest;
-                    if let Some(len) = integer.push(*first)? {
-                        self.string(len, field)?;
-                    }
+                    input = match integer.push(*first)? {
+                        Some(len) => self.string(len, rest, field)?,
+                        None => rest,
+                    };
                 }
                 State::Octets(left) => {
-                    let (piece, rest) = input.split_at_checked(*left as usize).unwrap_or((input, &[]));
-                    input = rest;
-                    let left = left.saturating_sub(piece.len() as u32);
-                    self.literal.push(piece)?;
-                    self.string(left, field)?;
+                    let left = *left;
+                    input = self.string(left, input, field)?;
                 }
             }
         }
@@ -233,29 +232,44 @@ impl Decoder {
         Ok(())
     }
 
-    /// `left` octets of a string are to come: if none, it is complete, and its literal with it if it was the value.
+    /// `left` octets of a string are to come: takes those that are there, and gives what is behind them. If they are
+    /// all there, the string is complete, and its literal with it if it was the value.
     #[inline]
-    fn string(&mut self, left: u32, field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {
+    fn string<'a>(
+        &mut self,
+        left: u32,
+        input: &'a [u8],
+        field: &mut impl FnMut(Field<'_>),
+    ) -> Result<&'a [u8], Error> {
+        let (octets, rest) = input.split_at_checked(left as usize).unwrap_or((input, &[]));
+        self.literal.push(octets)?;
+        let left = left.saturating_sub(octets.len() as u32);
         if left > 0 {
             self.state = State::Octets(left);
-            return Ok(());
+            return Ok(rest);
         }
         self.state = State::String;
-        let Some(literal) = self.literal.end_string()? else { return Ok(()) };
+        let Some(literal) = self.literal.end_string()? else { return Ok(rest) };
         self.state = State::Representation;
         let shown = self.list.charge(literal.name_len, literal.value_len);
         if let (true, Some((name, value))) = (shown, literal.text) {
             field(Field { name, value, never_indexed: literal.form == Form::Never });
         }
-        match (literal.form, literal.text) {
-            (Form::Incremental, Some((name, value))) => {
-                self.table.insert(name, value);
+        if literal.form == Form::Incremental {
+            match literal.text {
+                Some((name, value)) if self.table.has_room_for(name.len(), value.len()) => {
+                    self.list.inserted(name.len().saturating_add(value.len()));
+                    let most = self.list.bytes_max().max(self.table_bytes_max) as u64;
+                    if self.list.charged().inserted_bytes > most.saturating_mul(INSERTED_LISTS_MAX) {
+                        return Err(Error::InsertedTooMuch);
+                    }
+                    self.table.insert(name, value);
+                }
+                // One that is larger than the table empties it (RFC 7541 §4.4), and may not have been kept.
+                _ => self.table.clear(),
             }
-            // It was not kept because it is larger than the table (RFC 7541 §4.4).
-            (Form::Incremental, None) => self.table.clear(),
-            (Form::Without | Form::Never, _) => {}
         }
-        Ok(())
+        Ok(rest)
     }
 
     fn size_update(&mut self, bytes: usize) -> Result<(), Error> {

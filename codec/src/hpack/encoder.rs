@@ -168,7 +168,8 @@ impl Encoder {
 }
 
 impl Block<'_> {
-    /// Encodes a field. The name is sent as it is: HTTP/2 wants it in lower case (RFC 9113 §8.2.1).
+    /// Encodes a field. The name is sent as it is: HTTP/2 wants it in lower case (RFC 9113 §8.2.1), and only so is it
+    /// known for what it is.
     pub fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing) {
         self.encoder.field(name, value, indexing, self.out);
     }

@@ -8,7 +8,11 @@
     reason = "tables indexed by as many bits as they have entries for; shifts and sums of at most 64 bits"
 )]
 
-use super::Error;
+mod reader;
+mod writer;
+
+pub(super) use reader::{Reader, decoded_bytes_max};
+pub(super) use writer::write;
 
 /// The bits of each symbol's code; the last one is of EOS.
 const LENGTHS: [u8; 257] = [
@@ -34,14 +38,6 @@ const EOS: usize = 256;
 /// The shortest code and the longest.
 const LENGTH_MIN: u32 = 5;
 const LENGTH_MAX: u32 = 30;
-/// Bits that are looked up at once: the codes of two letters or digits, mostly.
-const LOOKUP_BITS: u32 = 12;
-
-/// Room for what so many bytes of input may become: the shortest code has 5 bits, some may be left of the input before,
-/// and where one symbol is written there must be room for two.
-pub(super) const fn decoded_bytes_max(bytes: usize) -> usize {
-    (bytes * 8 + LENGTH_MAX as usize) / LENGTH_MIN as usize + 1
-}
 
 /// Symbols in the order of their codes, with the codes.
 struct Canon {
@@ -106,169 +102,10 @@ impl Canon {
     }
 }
 
-/// By the next [`LOOKUP_BITS`] bits: one symbol, or two if both codes are there in full.
-static SHORT: [Short; 1 << LOOKUP_BITS] = {
-    let (canon, mut table, mut at) = (canon(), [Short(0); 1 << LOOKUP_BITS], 0);
-    while at < table.len() {
-        let bits = (at as u64) << (64 - LOOKUP_BITS);
-        let (first, first_len) = canon.first_code(bits);
-        if first_len <= LOOKUP_BITS {
-            let (second, second_len) = canon.first_code(bits << first_len);
-            table[at] = if first_len + second_len <= LOOKUP_BITS {
-                Short::new([first as u8, second as u8], 2, first_len + second_len)
-            } else {
-                Short::new([first as u8, 0], 1, first_len)
-            };
-        }
-        at += 1;
-    }
-    table
-};
-
-/// Symbols whose codes are short, in 32 bits; 0 for a code that is not.
-#[derive(Clone, Copy)]
-struct Short(u32);
-
-impl Short {
-    const fn new(symbols: [u8; 2], count: u32, len: u32) -> Self {
-        Self(len | (symbols[0] as u32) << 8 | (symbols[1] as u32) << 16 | count << 24)
-    }
-
-    /// The length of all codes.
-    #[inline]
-    const fn len(self) -> u32 {
-        self.0 & 0xff
-    }
-
-    #[inline]
-    const fn symbols(self) -> [u8; 2] {
-        ((self.0 >> 8) as u16).to_le_bytes()
-    }
-
-    /// How many symbols there are.
-    #[inline]
-    const fn count(self) -> usize {
-        (self.0 >> 24) as usize
-    }
-}
-
-/// Reads a string that may come in pieces.
-#[derive(Debug, Default)]
-pub(super) struct Reader {
-    /// What has been read and not understood yet: the highest bits. Zeros are below them between two pieces, and what
-    /// follows within one.
-    bits: u64,
-    /// How many there are: less than [`LENGTH_MAX`] between two pieces.
-    count: u32,
-}
-
-impl Reader {
-    /// Decodes a piece into `out`, which has room for [`decoded_bytes_max`]; says how many bytes it became.
-    pub(super) fn read(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        let mut written = 0;
-        while let Some(eight) = input.first_chunk::<8>() {
-            // As many whole bytes as there is room for: 56 bits or more are there then. Those behind them that are
-            // there in part will come again, and change nothing.
-            let bytes = (63 - self.count) / 8;
-            self.bits |= u64::from_be_bytes(*eight) >> self.count;
-            self.count += bytes * 8;
-            input = &input[bytes as usize..];
-            while self.count >= LENGTH_MAX {
-                written += self.next(&mut out[written..])?;
-            }
-        }
-        for byte in input {
-            self.bits |= u64::from(*byte) << (56 - self.count);
-            self.count += 8;
-            while self.count >= LENGTH_MAX {
-                written += self.next(&mut out[written..])?;
-            }
-        }
-        // What is left may end within a code.
-        while self.count > 0 {
-            let (symbol, len) = CANON.first_code(self.bits);
-            if len > self.count {
-                break;
-            }
-            out[written] = symbol as u8;
-            written += 1;
-            self.skip(len);
-        }
-        Ok(written)
-    }
-
-    /// Decodes one symbol or two, of which the first is there in full.
-    #[inline]
-    fn next(&mut self, out: &mut [u8]) -> Result<usize, Error> {
-        let short = SHORT[(self.bits >> (64 - LOOKUP_BITS)) as usize];
-        let (symbols, count, len) = if short.len() > 0 {
-            (short.symbols(), short.count(), short.len())
-        } else {
-            let (symbol, len) = long_code(self.bits)?;
-            ([symbol, 0], 1, len)
-        };
-        out[..2].copy_from_slice(&symbols);
-        self.skip(len);
-        Ok(count)
-    }
-
-    #[inline]
-    fn skip(&mut self, len: u32) {
-        self.bits <<= len;
-        self.count -= len;
-    }
-
-    /// The string is over: what is left must be padding, fewer than 8 ones.
-    pub(super) fn finish(&mut self) -> Result<(), Error> {
-        let Self { bits, count } = std::mem::take(self);
-        if bits.leading_ones() < count {
-            return Err(Error::HuffmanPaddingNotOnes);
-        }
-        if count > 7 { Err(Error::HuffmanPaddingTooLong) } else { Ok(()) }
-    }
-}
-
-/// The symbol of a code that is not short, and the length of the code.
-#[cold]
-fn long_code(bits: u64) -> Result<(u8, u32), Error> {
-    match CANON.first_code(bits) {
-        (EOS, _) => Err(Error::HuffmanEos),
-        (symbol, len) => Ok((symbol as u8, len)),
-    }
-}
-
-/// Appends the code of `text` if it has at most so many bytes; says whether it had. The bytes that are appended
-/// otherwise are of no use.
-pub(super) fn write(text: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> bool {
-    let (start, bytes_max) = (out.len(), bytes_max.min(text.len() * 4));
-    // A word more, so that whole words can be written.
-    out.resize(start + bytes_max + 8, 0);
-    let room = &mut out[start..];
-    // The lowest `count` of `bits` are to be written, fewer than 32 at any time; what is above them has been.
-    let (mut bits, mut count, mut at) = (0_u64, 0, 0);
-    for byte in text {
-        let code = CANON.codes[usize::from(*byte)];
-        bits = bits << code.len | u64::from(code.bits);
-        count += code.len;
-        if count >= 32 {
-            count -= 32;
-            let Some(word) = room.get_mut(at..at + 4) else { return false };
-            word.copy_from_slice(&((bits >> count) as u32).to_be_bytes());
-            at += 4;
-        }
-    }
-    // Ones behind the last code, up to a whole byte.
-    let padded = bits << (32 - count) | (u64::from(u32::MAX) >> count);
-    let Some(word) = room.get_mut(at..at + 4) else { return false };
-    word.copy_from_slice(&(padded as u32).to_be_bytes());
-    let len = at + count.div_ceil(8) as usize;
-    out.truncate(start + len);
-    len <= bytes_max
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hpack::Error;
     use proptest::prelude::*;
 
     /// The list of Appendix B, as symbol, code and length.

@@ -34,6 +34,9 @@ pub struct Charged {
     pub bytes: u64,
     /// Fields, those beyond a limit too.
     pub fields: u64,
+    /// Names and values that were put into the table, those beyond a limit too: a literal may take its name from the
+    /// table, so three octets can cost a copy of a whole table.
+    pub inserted_bytes: u64,
     /// The limit that was reached first, if one was: the field that reached it and those after it were not given out.
     pub overrun: Option<Overrun>,
 }
@@ -48,6 +51,10 @@ pub(super) struct List {
 impl List {
     pub(super) fn new(limits: ListLimits) -> Self {
         Self { limits, charged: Charged::default() }
+    }
+
+    pub(super) fn bytes_max(&self) -> usize {
+        self.limits.bytes_max
     }
 
     pub(super) fn charged(&self) -> Charged {
@@ -68,6 +75,12 @@ impl List {
             }
         }
         self.charged.overrun.is_none()
+    }
+
+    /// A field was put into the table.
+    #[inline]
+    pub(super) fn inserted(&mut self, len: usize) {
+        self.charged.inserted_bytes = self.charged.inserted_bytes.saturating_add(len as u64);
     }
 
     /// What the next field may have for its name and its value, if it is to be within the limits.

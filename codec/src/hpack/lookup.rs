@@ -111,11 +111,12 @@ impl Lookup {
         self.links.shrink_to(entries.next_power_of_two().max(ENTRIES_MIN));
     }
 
+    /// Where a field stands, the static table first; if it is among the newest entries with its hash.
     pub(super) fn find(&self, table: &Table, name: &Name<'_>, value: &[u8]) -> Found {
-        let mut index = name.index as usize;
         if let Some(found) = name.find(value) {
             return Found::Field(found);
         }
+        let mut index = usize::from(name.index);
         let (mut number, mut values) = (self.buckets[name.hash as usize % BUCKETS], 0);
         for _ in 0..STEPS_MAX {
             let age = usize::from(self.newest.wrapping_sub(number));

@@ -11,6 +11,12 @@
 //! | `table`, `statics` | the two tables that an index points into |
 //! | `integer`, `huffman` | the two primitive types |
 //! | `error` | what can be wrong with a block |
+//!
+//! # What it holds
+//!
+//! A decoder and an encoder are of a few hundred bytes each, and have no heap until there is an entry. After the first
+//! request of a browser each holds one buffer of 1 KiB and 16 entries or 32; at most, what their `heap_bytes` say, which
+//! follows from the table's size and, for the decoder, from what a list may have. Neither allocates once it is warm.
 
 mod decoder;
 mod encoder;
@@ -37,3 +43,5 @@ pub const TABLE_BYTES_MAX: usize = integer::INTEGER_MAX as usize;
 
 /// The dynamic table of either side before SETTINGS say otherwise, in bytes (RFC 9113 §6.5.2).
 pub const TABLE_BYTES_DEFAULT: usize = 4 << 10;
+
+const _: () = assert!(size_of::<Decoder>() <= 320 && size_of::<Encoder>() <= 448);

@@ -50,8 +50,9 @@ impl Scratch {
         input: &[u8],
         bytes_max: usize,
     ) -> Result<Kept, Error> {
-        let (mut decoded, mut all) = (0, true);
-        for piece in input.chunks(PIECE_BYTES) {
+        let (mut decoded, mut all, mut rest) = (0, true, input);
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at_checked(PIECE_BYTES).unwrap_or((rest, &[]));
             if !all {
                 self.used = 0;
             }
@@ -60,18 +61,26 @@ impl Scratch {
             decoded += written;
             self.used += written;
             all = all && self.used <= bytes_max;
+            rest = behind;
         }
         Ok(Kept { decoded, all })
     }
 
+    /// Room for so many more.
+    #[inline]
     fn room(&mut self, len: usize) -> &mut [u8] {
         let end = self.used + len;
         if end > self.bytes.len() {
-            let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
-            self.bytes.reserve_exact(len - self.bytes.len());
-            self.bytes.resize(len, 0);
+            self.grow(end);
         }
         self.bytes.get_mut(self.used..end).unwrap_or_default()
+    }
+
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
+        self.bytes.reserve_exact(len - self.bytes.len());
+        self.bytes.resize(len, 0);
     }
 }
 

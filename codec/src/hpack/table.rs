@@ -112,6 +112,11 @@ impl Table {
         self.capacity.checked_sub(ENTRY_OVERHEAD_BYTES)
     }
 
+    /// Whether an entry of these lengths can be there, alone if need be.
+    pub(super) fn has_room_for(&self, name_len: usize, value_len: usize) -> bool {
+        self.room().is_some_and(|room| name_len + value_len <= room)
+    }
+
     /// Memory: at most 2.25 times the capacity, and 1,280 bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()

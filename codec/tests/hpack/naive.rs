@@ -3,8 +3,19 @@
 use super::Said;
 use corelane_codec::hpack::{Decoder, Error, ListLimits};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 type Entry = (Vec<u8>, Vec<u8>);
+
+/// By code and length, which Appendix B has in words.
+static SYMBOLS: LazyLock<HashMap<(u32, u32), usize>> = LazyLock::new(|| {
+    let symbol = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (code, len) = (u32::from_str_radix(words[1], 16).unwrap(), words[2].parse().unwrap());
+        ((code, len), words[0].parse().unwrap())
+    };
+    include_str!("../../src/hpack/appendix_b.txt").lines().skip(1).map(symbol).collect()
+});
 
 /// Both tables, and what is known of their sizes.
 pub struct Naive {
@@ -14,7 +25,8 @@ pub struct Naive {
     table_bytes: usize,
     table_bytes_max: usize,
     due: Option<usize>,
-    symbols: HashMap<(u32, u32), usize>,
+    /// What the lists of blocks may have.
+    pub list_bytes_max: usize,
 }
 
 /// A block, and how far it has been read.
@@ -55,14 +67,14 @@ impl Naive {
         let mut decoder = Decoder::new(0);
         decoder.begin(ListLimits::default());
         decoder.decode(&all, true, |field| fixed.push((field.name.to_vec(), field.value.to_vec()))).unwrap();
-        let lines = include_str!("../../src/hpack/appendix_b.txt").lines().skip(1);
-        let symbol = |line: &str| {
-            let words: Vec<&str> = line.split(' ').collect();
-            let (code, len) = (u32::from_str_radix(words[1], 16).unwrap(), words[2].parse().unwrap());
-            ((code, len), words[0].parse().unwrap())
-        };
-        let symbols = lines.map(symbol).collect();
-        Self { fixed, dynamic: Vec::new(), table_bytes: table_bytes_max, table_bytes_max, due: None, symbols }
+        Self {
+            fixed,
+            dynamic: Vec::new(),
+            table_bytes: table_bytes_max,
+            table_bytes_max,
+            due: None,
+            list_bytes_max: usize::MAX,
+        }
     }
 
     pub fn set_table_bytes_max(&mut self, bytes: usize) {
@@ -84,7 +96,7 @@ impl Naive {
     }
 
     fn block(&mut self, input: &mut Input<'_>, fields: &mut Vec<Said>) -> Result<(), Error> {
-        let mut begun = false;
+        let (mut begun, mut inserted) = (false, 0);
         while input.at < input.octets.len() {
             let first = input.next()?;
             if first & 0xe0 == 0x20 {
@@ -109,11 +121,17 @@ impl Naive {
                 fields.push(Said { name, value, never_indexed: false });
                 continue;
             }
-            let name = if index == 0 { self.string(input)? } else { self.entry(index)?.0 };
-            let value = self.string(input)?;
+            let name = if index == 0 { Self::string(input)? } else { self.entry(index)?.0 };
+            let value = Self::string(input)?;
             let never_indexed = first & 0xf0 == 0x10;
             fields.push(Said { name: name.clone(), value: value.clone(), never_indexed });
             if first & 0x40 != 0 {
+                if name.len() + value.len() + 32 <= self.table_bytes {
+                    inserted += name.len() + value.len();
+                }
+                if inserted > self.list_bytes_max.max(self.table_bytes_max).saturating_mul(16) {
+                    return Err(Error::InsertedTooMuch);
+                }
                 self.dynamic.insert(0, (name, value));
                 self.evict();
             }
@@ -147,13 +165,13 @@ impl Naive {
         self.fixed.iter().chain(&self.dynamic).nth(at).cloned().ok_or(Error::IndexBeyondTable)
     }
 
-    fn string(&self, input: &mut Input<'_>) -> Result<Vec<u8>, Error> {
+    fn string(input: &mut Input<'_>) -> Result<Vec<u8>, Error> {
         let first = input.next()?;
         let len = input.integer(first, 7)?;
         let rest = &input.octets[input.at..];
         // What is there of it may be wrong already, in a code that nothing can follow.
         let octets = &rest[..len.min(rest.len())];
-        let text = if first & 0x80 == 0 { Ok(octets.to_vec()) } else { self.text(octets) };
+        let text = if first & 0x80 == 0 { Ok(octets.to_vec()) } else { Self::text(octets) };
         if len > rest.len() {
             return Err(if text == Err(Error::HuffmanEos) { Error::HuffmanEos } else { Error::Truncated });
         }
@@ -161,11 +179,11 @@ impl Naive {
         text
     }
 
-    fn text(&self, octets: &[u8]) -> Result<Vec<u8>, Error> {
+    fn text(octets: &[u8]) -> Result<Vec<u8>, Error> {
         let (mut text, mut code, mut len) = (Vec::new(), 0_u32, 0);
         for bit in octets.iter().flat_map(|octet| (0..8).rev().map(move |at| octet >> at & 1)) {
             (code, len) = (code << 1 | u32::from(bit), len + 1);
-            if let Some(symbol) = self.symbols.get(&(code, len)) {
+            if let Some(symbol) = SYMBOLS.get(&(code, len)) {
                 text.push(u8::try_from(*symbol).map_err(|_| Error::HuffmanEos)?);
                 (code, len) = (0, 0);
             }

@@ -37,6 +37,7 @@ pub fn any_octets(input: &[u8]) {
         assert_eq!(run(by), whole, "by {by}");
     }
     let mut naive = Naive::new(table_bytes_max);
+    naive.list_bytes_max = limits.bytes_max;
     agrees(&whole.0, limits, naive.decode(first), naive.size());
     if let Some(two) = whole.1 {
         if let Some(bytes) = later_bytes_max {

@@ -93,7 +93,7 @@ pub fn requests(input: &[u8]) -> Vec<SeenRequest> {
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.half_close(true).max_headers(128).header_read_timeout(None);
+    builder.half_close(true).max_headers(160).header_read_timeout(None);
     let mut connection = std::pin::pin!(builder.serve_connection(memory(input, false), service));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..TURNS_MAX {
@@ -116,7 +116,7 @@ pub struct SeenResponse {
 pub fn response(method: Method, input: &[u8]) -> Option<SeenResponse> {
     let mut context = Context::from_waker(Waker::noop());
     let mut handshake = std::pin::pin!(
-        hyper::client::conn::http1::Builder::new().max_headers(256).handshake(memory(input, true))
+        hyper::client::conn::http1::Builder::new().max_headers(300).handshake(memory(input, true))
     );
     let Poll::Ready(Ok((mut sender, connection))) = handshake.as_mut().poll(&mut context) else {
         return None;

@@ -169,6 +169,11 @@ fn s8_2_3_crumbs_become_one_cookie() {
         let head = server.requests()[0];
         let cookies: Vec<_> = head.fields.get_all("cookie").collect();
         assert_eq!(cookies, [b"a=b; c=d; e=f; g=h"]);
+        let fields = [("cookie", "a=b"), ("cookie", "c=d"), ("cookie", "e=f"), ("x", "y")];
+        server.feed(headers(3, &[GET, &fields].concat(), END_STREAM));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let all = [pair("host", "example.com"), pair("cookie", "a=b; c=d; e=f"), pair("x", "y")];
+        assert_eq!(texts(&server.requests()[1].fields), all);
         server
     });
 }

@@ -4,6 +4,7 @@
 mod access;
 mod combined;
 mod field;
+mod fuzz;
 mod json;
 mod line;
 mod template;
@@ -12,6 +13,8 @@ mod writer;
 
 pub use access::AccessLog;
 pub use field::{Field, Known, UnknownField};
+#[doc(hidden)]
+pub use fuzz::{Texts, lines};
 pub use template::{InvalidTemplate, Template};
 pub(crate) use text::rfc3339;
 pub(crate) use writer::Queue;

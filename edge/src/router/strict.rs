@@ -2,8 +2,8 @@
 //! is worth nothing if an origin takes `/x/../admin`, `//admin` or `/%61dmin` for the same.
 
 /// Whether no origin could take the path for another one: no segment is empty, `.` or `..` (`/` at the end is fine),
-/// nothing is encoded that need not be, there is no backslash or encoded slash, and no `;` that an origin could cut
-/// a segment at.
+/// nothing is encoded that need not be, or in more bytes than it needs, there is no backslash or encoded slash, and no
+/// `;` that an origin could cut a segment at.
 pub(crate) fn is_plain(path: &[u8]) -> bool {
     let Some(segments) = path.strip_prefix(b"/") else { return path == b"*" };
     let mut segments = segments.split(|byte| *byte == b'/').peekable();
@@ -18,19 +18,30 @@ pub(crate) fn is_plain(path: &[u8]) -> bool {
 }
 
 fn is_plain_segment(segment: &[u8]) -> bool {
-    let mut rest = segment;
+    let (mut rest, mut before) = (segment, 0);
     while let [first, after @ ..] = rest {
-        rest = match (first, after) {
+        let byte;
+        (byte, rest) = match (first, after) {
             (b'\\' | b';', _) => return false,
             (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) if !is_ambiguous(high << 4 | low) => after,
+                (Some(high), Some(low)) if !is_ambiguous(high << 4 | low) => (high << 4 | low, after),
                 _ => return false,
             },
             (b'%', _) => return false,
-            _ => after,
+            (byte, after) => (*byte, after),
         };
+        if is_overlong(before, byte) {
+            return false;
+        }
+        before = byte;
     }
     true
+}
+
+/// Whether a byte shows that a character is written in more bytes than it needs, which is no UTF-8 (RFC 3629 §3); some
+/// decoders take it for that character all the same.
+fn is_overlong(before: u8, byte: u8) -> bool {
+    matches!((before, byte), (_, 0xc0 | 0xc1) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f))
 }
 
 /// Bytes that mean the same unencoded (RFC 3986 §2.3), and those that an origin may take for a border or an end.

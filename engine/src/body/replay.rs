@@ -1,6 +1,7 @@
 //! Content that may be sent more than once.
 
 use super::{Chunk, Source};
+use crate::simulate::{Bug, has};
 use crate::{
     content::Pull,
     error::{Error, ErrorKind, Result, Side, Stage},
@@ -105,7 +106,7 @@ impl Replay {
     /// error from now on, and never a shorter content.
     pub(crate) fn rewind(&mut self) {
         self.state = if self.can_rewind() { State::Fresh } else { State::Lost };
-        self.replayed = 0;
+        self.replayed = usize::from(has(Bug::ReplayForgets) && !self.kept.bytes().is_empty());
     }
 
     /// Whatever attempt was at it is over.

@@ -7,9 +7,11 @@ use crate::{
     content::{Pull, pull},
     door::Door,
     error::{Error, ErrorKind, Result, Side, Stage},
-    io::{Arrival, Buffer, Connection, Received, Stream, Wait},
+    io::{Arrival, Buffer, Connection, Received, Wait, Watch},
     lane::Lane,
     shared::sources::Counted,
+    simulate::{Bug, has},
+    sys,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -24,6 +26,10 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
+
+/// How long a client that promised to send nothing more may wait for its answer before it is watched, and a tick at most
+/// beyond that.
+const WATCH_AFTER: Duration = Duration::from_millis(50);
 
 /// What an idle connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) asleep: bool,
     /// It is falling asleep.
     pub(crate) dozes: bool,
+    /// It has been closed.
+    pub(crate) dismissed: bool,
 }
 
 /// A client's connection.
@@ -62,6 +70,8 @@ pub(crate) struct Downstream {
     /// The response has no end but the connection's: cutting it short must not look like one.
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
+    /// From when on a client that promised to send nothing more is watched.
+    watch_due: Cell<Option<Tick>>,
     waiting: Cell<Waiting>,
     /// Nothing has been received yet.
     fresh: Cell<bool>,
@@ -99,12 +109,13 @@ pub(crate) enum Next {
 impl Downstream {
     pub(crate) fn new(
         lane: &Lane,
-        stream: Stream,
+        stream: Watch,
         peer: Address,
         came_by: (Rc<Door>, Option<Counted>),
     ) -> Rc<Self> {
         let (door, counted) = came_by;
         let codec = codec::Server::new(&door.settings().limits);
+        sys::be_patient(stream.fd(), door.settings().timeouts.between_bytes);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
             lane: lane.clone(),
@@ -118,6 +129,7 @@ impl Downstream {
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
+            watch_due: Cell::new(None),
             waiting: Cell::new(Waiting::No),
             fresh: Cell::new(true),
             drowsy: Cell::new(false),
@@ -159,7 +171,7 @@ impl Downstream {
             } else {
                 due
             };
-            if self.lane.0.wheel.expired(&self.timer, due) {
+            if !(begun && has(Bug::ClientTimerNeverArmed)) && self.lane.0.wheel.expired(&self.timer, due) {
                 return Poll::Ready(if begun {
                     Err(Error::new(Side::Downstream, Stage::Head, ErrorKind::Timeout))
                 } else {
@@ -273,39 +285,53 @@ impl Downstream {
         }
     }
 
-    /// Called about once a second, and oftener in a drain.
-    pub(crate) fn sweep(&self, draining: bool) -> Seen {
-        let mut seen = Seen { asleep: false, dozes: false };
-        // Twenty sweeps of a drain are a second; else it is one.
-        let leaving = if draining { Some(20) } else { self.door.is_retired().then_some(1) };
+    /// Called about once a second, oftener when idle connections are to go: in a drain, and when the process runs short.
+    pub(crate) fn sweep(&self, draining: bool, sheds: bool) -> Seen {
+        let mut seen = Seen { asleep: false, dozes: false, dismissed: false };
+        let leaving = draining || sheds || self.door.is_retired();
         match self.waiting.get() {
             Waiting::No => {}
             // The first sweep only looks: it may have become idle a moment ago.
             Waiting::Awake(0) => self.waiting.set(Waiting::Awake(1)),
-            Waiting::Awake(sweeps) if leaving.is_some() => self.dismiss(sweeps, leaving, Waiting::Awake),
+            Waiting::Awake(sweeps) if leaving => {
+                seen.dismissed = self.dismiss(sweeps, self.stays(draining, 1), Waiting::Awake);
+            }
             Waiting::Awake(_) => {
                 self.drowsy.set(true);
                 seen.dozes = true;
                 self.timer.wake();
             }
+            // One that sleeps has been idle for a second or longer.
             Waiting::Asleep(sweeps) => {
                 seen.asleep = true;
-                if leaving.is_some() {
-                    self.dismiss(sweeps, leaving, Waiting::Asleep);
+                if leaving {
+                    seen.dismissed = self.dismiss(sweeps, self.stays(draining, 0), Waiting::Asleep);
                 }
             }
         }
         seen
     }
 
-    /// Nobody is to come any more: what has been idle for a second, which is so many sweeps, is closed. A connection
-    /// that sleeps has been idle for longer.
-    fn dismiss(&self, sweeps: u8, second: Option<u8>, waiting: fn(u8) -> Waiting) {
-        if second.is_some_and(|second| sweeps >= second) || matches!(waiting(0), Waiting::Asleep(_)) {
+    /// For how many sweeps an idle connection stays that is to go; `least` where there is no drain. Those of a drain,
+    /// twenty of which are a second, are spread over it, so that not all clients come back at one moment; one that was
+    /// used a moment ago has half of the second for a next request, which tells it to close.
+    fn stays(&self, draining: bool, least: u8) -> u8 {
+        let part = (self.place.get() % 10) as u8;
+        match (draining, least) {
+            (false, least) => least,
+            (true, 0) => 2 * part,
+            (true, _) => 10 + part,
+        }
+    }
+
+    /// Closes what has been idle for so many sweeps; says whether it did.
+    fn dismiss(&self, sweeps: u8, stays: u8, waiting: fn(u8) -> Waiting) -> bool {
+        if sweeps >= stays {
             self.io.shutdown(Shutdown::Both);
         } else {
-            self.waiting.set(waiting(sweeps + 1));
+            self.waiting.set(waiting(sweeps.saturating_add(1)));
         }
+        sweeps >= stays
     }
 
     // ---- the lane's time ----
@@ -342,15 +368,26 @@ impl Downstream {
         if self.ended.get() {
             return if end_is_gone { gone() } else { Poll::Pending };
         }
-        if self.input.borrow().is_some() {
+        if self.input.borrow().is_some() || self.watches_later() {
             return Poll::Pending;
         }
         self.io.begin_receive(None, Wait::Long);
         match ready!(self.io.poll_arrival(cx)) {
-            Arrival::End if end_is_gone => gone(),
+            Arrival::End if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
             Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
             Arrival::Failed => gone(),
         }
+    }
+
+    /// Whether it is too early to watch a client that promised to send nothing more. A watch costs more than it does for
+    /// others, where it becomes the wait for the next request: it has to be taken back. Most answers come before it is due.
+    fn watches_later(&self) -> bool {
+        if self.io.is_receiving() || !self.codec.borrow().is_last() {
+            return false;
+        }
+        let due = self.watch_due.get().unwrap_or_else(|| self.lane.after(WATCH_AFTER));
+        self.watch_due.set(Some(due));
+        !self.lane.0.wheel.expired(&self.timer, due)
     }
 
     /// Whether some of the request's content has come.
@@ -394,6 +431,9 @@ impl Downstream {
                 return Poll::Ready(Ok(pull));
             }
             if self.ended.get() {
+                if has(Bug::UploadTruncationIsEnd) {
+                    return Poll::Ready(Ok(Pull::End));
+                }
                 let error = self.codec.borrow_mut().receive_end().err();
                 let kind = error.map_or(corelane_codec::Kind::Truncated, |error| error.kind);
                 return Poll::Ready(Err(Error::protocol(Side::Downstream, Stage::Transfer, kind)));
@@ -487,7 +527,7 @@ impl Downstream {
 
     /// Ends a connection whose response cannot be completed, so that the client can tell.
     pub(crate) fn cut_short(&self) {
-        if self.ends_with_close.get() {
+        if self.ends_with_close.get() && !has(Bug::CutWithoutReset) {
             self.io.abort();
         } else {
             self.io.shutdown(Shutdown::Both);
@@ -508,7 +548,8 @@ impl Downstream {
 
     /// Puts the framing around a piece of content.
     pub(crate) fn frame(&self, piece: &mut Buffer) -> Result<()> {
-        let wrap = self.codec.borrow_mut().send_data(piece.len()).map_err(|error| ours(error.kind))?;
+        let count = piece.len() + usize::from(has(Bug::ChunkOffByOne));
+        let wrap = self.codec.borrow_mut().send_data(count).map_err(|error| ours(error.kind))?;
         assert!(
             piece.prepend(wrap.before()),
             "there is room for a chunk's size in front of what was received"
@@ -537,7 +578,8 @@ impl Downstream {
     /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
     /// the answer back, and the kernel delivers what it has.
     pub(crate) fn has_said_all(&self) -> bool {
-        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_heard()
+        let silent = || if self.io.is_receiving() { !self.io.has_heard() } else { self.io.is_silent() };
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && silent()
     }
 
     /// The bytes that came after a switch of protocols.

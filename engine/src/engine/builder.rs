@@ -11,13 +11,13 @@ use crate::{
     door::{Serve, serve_by},
     flight::FlightRecorder,
     handler::Handler,
-    io::driver::Driver,
+    io::{driver::Driver, system},
     lane::Lane,
+    overload::Overload,
     process::Process,
     record::Record,
     settings::Settings,
     sink::{Event, Sink},
-    sys,
     timeouts::Timeouts,
 };
 use corelane_balancer::retry::RetryPolicy;
@@ -79,9 +79,10 @@ impl Engine {
         Builder {
             config: Config {
                 driver: Driver::Auto,
-                via: format!("corelane-{:08x}", sys::random() as u32),
+                via: format!("corelane-{:08x}", system::random() as u32),
                 connections_max: 0,
                 connections_per_source_max: None,
+                overload: Overload::default(),
                 flight: FlightRecorder::default(),
                 sink: None,
                 event: None,
@@ -167,6 +168,13 @@ impl Builder {
     #[must_use]
     pub fn max_connections_per_source(mut self, max: Option<u32>) -> Self {
         self.config.connections_per_source_max = max;
+        self
+    }
+
+    /// What is shed when memory or descriptors run short, and from where on. Default: [`Overload::default`].
+    #[must_use]
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.config.overload = overload;
         self
     }
 
@@ -264,9 +272,10 @@ impl Builder {
     ///
     /// # Errors
     /// An address that cannot be understood or bound, a driver that the kernel refuses, a handler that cannot be
-    /// made. Nothing runs then.
+    /// made, steps of [shedding](Overload) that are in no order. Nothing runs then.
     pub fn spawn(mut self) -> Result<Handle, StartError> {
-        let descriptors = sys::raise_descriptor_limit().map_err(StartError::Descriptors)?;
+        self.config.overload.check().map_err(StartError::Overload)?;
+        let descriptors = system::raise_descriptor_limit().map_err(StartError::Descriptors)?;
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
         self.config.connections_max = self.connections_max.unwrap_or(allowed).max(1);

@@ -10,9 +10,10 @@ use crate::{
     address::Address,
     door::Plan,
     flight::{FlightRecorder, Slow},
-    io::{Socket, driver::Running},
+    io::{Socket, clock::Clock, driver::Running, threads},
     letter::{Answer, Letter},
     metrics::Snapshot,
+    overload::Pressure,
     process::Process,
     settings::Settings,
     shared::desk::{Changed, Grace},
@@ -175,7 +176,7 @@ impl Handle {
             }
         }
         for started in &starting {
-            if let Err(error) = started.recv().unwrap_or(Err(StartError::Panicked)) {
+            if let Err(error) = threads::receive(started, None).unwrap_or(Err(StartError::Panicked)) {
                 failed = Some(error);
             }
         }
@@ -220,7 +221,7 @@ impl Handle {
     /// Clusters are what the new handlers are given: what an [update](Self::update) has said of them before is
     /// forgotten.
     ///
-    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `flight_recorder`, `on_record`, `on_event`, `pin`.
+    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `overload`, `flight_recorder`, `on_record`, `on_event`, `pin`.
     ///
     /// # Errors
     /// As [`Builder::spawn`], and when the number of lanes or the driver is another, when a lane does not answer
@@ -262,7 +263,8 @@ impl Handle {
         let plans: Vec<_> = (0..lanes).map(|id| next.plan(id, Some(answers.clone()))).collect();
         let desks = &self.shared.process.desks;
         desks.iter().zip(&plans).for_each(|(desk, plan)| desk.put(&desk.plan, plan.clone()));
-        let prepared = await_answers(&answered, lanes, number, PREPARE_MAX);
+        let clock = self.shared.process.clock;
+        let prepared = await_answers(&answered, lanes, number, (clock, PREPARE_MAX));
         if prepared.is_ok() {
             self.shared.serve_by(next);
         }
@@ -274,7 +276,7 @@ impl Handle {
             desk.mail.ring();
         }
         prepared?;
-        if await_answers(&answered, lanes, number, CARRY_OUT_MAX).is_err() {
+        if await_answers(&answered, lanes, number, (clock, CARRY_OUT_MAX)).is_err() {
             // A lane that is late does it late; one that has been rebuilt meanwhile is told once more.
             desks.iter().zip(&plans).for_each(|(desk, plan)| desk.put(&desk.plan, plan.clone()));
         }
@@ -352,6 +354,11 @@ impl Handle {
         self.ask(wait, Letter::Slow).into_iter().collect()
     }
 
+    /// How short the process is of memory and descriptors, and what is done about it.
+    pub fn pressure(&self) -> Pressure {
+        self.shared.process.gauge.pressure()
+    }
+
     /// What lanes keep of slow exchanges.
     pub fn flight_recorder(&self) -> FlightRecorder {
         self.shared.process.config.flight
@@ -363,15 +370,13 @@ impl Handle {
         let (reply, replies) = bounded(desks.len());
         let asked = desks.iter().filter(|desk| desk.mail.post(letter(reply.clone())).is_ok()).count();
         drop(reply);
-        let deadline = crossbeam_channel::after(wait);
+        let began = self.shared.process.clock.now();
         let mut answers = Vec::with_capacity(asked);
         while answers.len() < asked {
-            crossbeam_channel::select! {
-                recv(replies) -> answer => match answer {
-                    Ok(answer) => answers.push(answer),
-                    Err(_) => break,
-                },
-                recv(deadline) -> _ => break,
+            let left = wait.saturating_sub(self.shared.process.clock.now() - began);
+            match threads::receive(&replies, Some(left)) {
+                Ok(answer) => answers.push(answer),
+                Err(_) => break,
             }
         }
         answers
@@ -380,7 +385,7 @@ impl Handle {
     /// Waits until every lane has ended.
     pub fn join(&self) {
         // Nothing is ever sent: the channel ends when the last lane does.
-        let _ = self.finished.recv();
+        let _ = threads::receive(&self.finished, None);
     }
 
     /// Ends a lane's thread as if it had died, which no handler can bring about: for tests of what is built around it.
@@ -399,20 +404,18 @@ fn await_answers(
     answers: &Receiver<Answer>,
     lanes: usize,
     number: u64,
-    wait: Duration,
+    (clock, wait): (Clock, Duration),
 ) -> Result<(), ReloadError> {
-    let deadline = crossbeam_channel::after(wait);
+    let began = clock.now();
     let mut silent: Vec<usize> = (0..lanes).collect();
     while let Some(&lane) = silent.first() {
-        crossbeam_channel::select! {
-            recv(answers) -> answer => {
-                let Ok(answer) = answer else { return Err(ReloadError::Silent { lane }) };
-                if answer.number == number {
-                    answer.answer?;
-                    silent.retain(|lane| *lane != answer.lane);
-                }
-            }
-            recv(deadline) -> _ => return Err(ReloadError::Silent { lane }),
+        let left = wait.saturating_sub(clock.now() - began);
+        let Ok(answer) = threads::receive(answers, Some(left)) else {
+            return Err(ReloadError::Silent { lane });
+        };
+        if answer.number == number {
+            answer.answer?;
+            silent.retain(|lane| *lane != answer.lane);
         }
     }
     Ok(())

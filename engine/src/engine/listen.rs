@@ -5,9 +5,8 @@ use super::{StartError, builder::Listening};
 use crate::{
     address::Address,
     door::{PlannedDoor, Serve},
-    io::Socket,
+    io::{Socket, system},
     settings::Settings,
-    sys,
 };
 use std::{io, sync::Arc, time::Duration};
 
@@ -83,7 +82,7 @@ pub(crate) fn bind(
 /// TCP, among which the kernel spreads connections.
 fn sockets(address: &Address, lanes: usize) -> io::Result<Vec<Arc<Socket>>> {
     // Of two that start at once, one would look while the other has not bound yet, and both would bind.
-    let _alone = address.port().filter(|port| *port != 0).and_then(sys::Alone::at);
+    let _alone = address.port().filter(|port| *port != 0).and_then(system::alone);
     let first = Arc::new(listen(address)?);
     let mut sockets = vec![first.clone()];
     while sockets.len() < lanes {

@@ -6,22 +6,27 @@ use crate::{
     io::{
         Alarm,
         bell::Bell,
-        driver::{self, Running, Runtime},
+        driver::{self, Running},
+        threads,
     },
     lane::{Drain, Lane, panic_message},
     letter::{Answer, Letter},
     metrics::Metric,
     process::Process,
     shared::desk::{Desk, Grace},
+    simulate::{self, World},
     sink::Event,
     sys,
 };
 use crossbeam_channel::Sender;
 use std::{
+    cell::{Cell, OnceCell},
+    future::{Future, poll_fn},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
+    rc::Rc,
     sync::{Arc, atomic::Ordering},
-    thread,
 };
 
 /// What a lane's thread starts with.
@@ -52,15 +57,34 @@ impl Start {
         started: Sender<Result<(), StartError>>,
         ended: Sender<usize>,
     ) -> io::Result<()> {
-        thread::Builder::new().name(format!("corelane-{}", self.id)).spawn(move || {
-            let _ended = Ended { lane: self.id, tell: ended };
+        let ended = Ended { lane: self.id, tell: ended };
+        if let Some(world) = simulate::world() {
+            self.begin_in(&world, started, ended);
+            return Ok(());
+        }
+        threads::begin(format!("corelane-{}", self.id), move || {
+            let _ended = ended;
             if let Some(core) = self.core {
                 // A core that has gone meanwhile is no reason not to serve.
                 core_affinity::set_for_current(core);
             }
             self.run(&started);
-        })?;
-        Ok(())
+        })
+    }
+
+    /// Runs the lane as one of many in a simulated world.
+    fn begin_in(self, world: &World, started: Sender<Result<(), StartError>>, ended: Ended) {
+        let (id, born) = (self.id, Rc::new(OnceCell::<Lane>::new()));
+        let running = Running::Epoll { reason: "simulated".to_owned() };
+        let (lane, panicked) = (born.clone(), born);
+        world.begin_lane(
+            id,
+            async move {
+                let _ended = ended;
+                self.live(running, started, &lane).await;
+            },
+            move |message| panicked.get().into_iter().for_each(|lane| lane.panicked(message.clone())),
+        );
     }
 
     fn run(self, started: &Sender<Result<(), StartError>>) {
@@ -71,22 +95,46 @@ impl Start {
                 return;
             }
         };
-        self.desk().driver.store(Some(Arc::new(running.clone())));
         self.desk().thread.store(sys::thread_id(), Ordering::Relaxed);
+        let born = OnceCell::new();
+        let mut life = pin!(self.live(running, started.clone(), &born));
+        // A panic of a task that nothing else caught leaves the loop, which is entered again: the lane's other
+        // connections live on. One of the lane's own life ends it.
+        let in_life = Cell::new(false);
+        let mut life = poll_fn(|cx| {
+            in_life.set(true);
+            let polled = life.as_mut().poll(cx);
+            in_life.set(false);
+            polled
+        });
+        loop {
+            let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(&mut life)));
+            let Err(payload) = lived else { return };
+            if in_life.get() {
+                resume_unwind(payload);
+            }
+            born.get().into_iter().for_each(|lane: &Lane| lane.panicked(panic_message(&*payload)));
+        }
+    }
+
+    /// The life of the lane: it is set up, serves, drains, and lets go of everything. `born` is the lane once there is one.
+    async fn live(self, running: Running, started: Sender<Result<(), StartError>>, born: &OnceCell<Lane>) {
+        self.desk().driver.store(Some(Arc::new(running.clone())));
         self.desk().heart.answer();
         let id = self.id;
         // The plan goes, and with it its hold on the sockets.
-        let lane = match runtime.block_on(self.set_up(running.clone())) {
+        let lane = match self.set_up(running.clone()).await {
             Ok(lane) => lane,
             Err(error) => {
                 let _ = started.send(Err(error));
                 return;
             }
         };
+        let lane = born.get_or_init(|| lane);
         lane.event(&Event::LaneStarted { lane: id, driver: running });
         let _ = started.send(Ok(()));
-        let cut = serve_out(&mut runtime, &lane);
-        runtime.block_on(lane.turning(lane.tear_down()));
+        let cut = lane.turning(lane.finished()).await;
+        lane.turning(lane.tear_down()).await;
         if lane.is_draining() {
             lane.event(&Event::LaneEnded { lane: id, cut });
         }
@@ -124,20 +172,6 @@ pub(super) fn attend(lane: &Lane) {
     });
     lane.spawn_forever(move || house.clone().keep_house());
     lane.spawn_forever(move || obey(obedient.clone()));
-}
-
-/// Runs the lane until it is drained. A panic that nothing else caught leaves the loop, which is entered again: the
-/// lane's other connections live on.
-fn serve_out(runtime: &mut Runtime, lane: &Lane) -> u64 {
-    loop {
-        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(lane.turning(lane.finished())))) {
-            Ok(cut) => return cut,
-            Err(payload) => {
-                lane.0.metrics.count(Metric::EnginePanics);
-                lane.event(&Event::LanePanicked { lane: lane.id(), message: panic_message(&*payload) });
-            }
-        }
-    }
 }
 
 /// Does what others want of the lane, whenever its bell rings.
@@ -202,6 +236,12 @@ fn decide(lane: &Lane, desk: &Desk, prepared: Option<Prepared>) -> Option<Prepar
 }
 
 impl Lane {
+    /// One of its tasks has panicked, and nothing else has caught it.
+    fn panicked(&self, message: String) {
+        self.0.metrics.count(Metric::EnginePanics);
+        self.event(&Event::LanePanicked { lane: self.id(), message });
+    }
+
     /// Serves by a plan from now on.
     fn carry_out(&self, prepared: Prepared) {
         let plan = prepared.plan().clone();

@@ -1,12 +1,19 @@
-//! Who watches the lanes: a thread that rebuilds one that has ended, and notices one that does not turn.
+//! Who watches the lanes: a thread that rebuilds one that has ended, notices one that does not turn, and looks whether the
+//! process runs short of something.
 
 use super::{StartError, handle::Shared};
-use crate::{address::Address, io::Socket, letter::Letter, sink::Event, sys};
+use crate::{
+    address::Address,
+    io::{Socket, threads},
+    letter::Letter,
+    overload, simulate,
+    sink::Event,
+    sys,
+};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
-    thread,
     time::Duration,
 };
 
@@ -30,9 +37,10 @@ pub(crate) struct Watcher {
     ended: Receiver<usize>,
     tell_ended: Sender<usize>,
     /// Dropped when every lane has ended.
-    finish: Sender<()>,
+    _finish: Sender<()>,
     lanes: Vec<Watched>,
     looked: Duration,
+    overload: overload::Watch,
 }
 
 /// What is known of a lane.
@@ -69,27 +77,26 @@ impl Watcher {
     ) -> Self {
         let looked = shared.process.clock.now();
         let lanes = (0..shared.process.lanes()).map(|_| Watched { asked: looked, ..Watched::default() });
-        Self { lanes: lanes.collect(), shared, ended, tell_ended, finish, looked }
+        let overload = overload::Watch::new(shared.process.config.overload);
+        Self { lanes: lanes.collect(), shared, ended, tell_ended, _finish: finish, looked, overload }
     }
 
     /// Waits until so many lanes have ended.
     pub(crate) fn wait(&self, lanes: usize) {
         for _ in 0..lanes {
-            let _ = self.ended.recv();
+            let _ = threads::receive(&self.ended, None);
         }
     }
 
     pub(crate) fn start(mut self) -> io::Result<()> {
-        thread::Builder::new().name("corelane-watch".to_owned()).spawn(move || {
-            while self.lanes.iter().any(|lane| !lane.has_ended) {
-                if let Ok(lane) = self.ended.recv_timeout(LOOK) {
-                    self.has_ended(lane);
-                }
-                self.look();
+        let ended = self.ended.clone();
+        threads::attend("corelane-watch", ended, LOOK, move |lane| {
+            if let Some(lane) = lane {
+                self.has_ended(lane);
             }
-            drop(self.finish);
-        })?;
-        Ok(())
+            self.look();
+            self.lanes.iter().any(|lane| !lane.has_ended)
+        })
     }
 
     fn has_ended(&mut self, lane: usize) {
@@ -113,6 +120,10 @@ impl Watcher {
         let now = self.shared.process.clock.now();
         let paused = now.saturating_sub(self.looked) > PAUSED;
         self.looked = now;
+        // A simulated world has neither memory nor descriptors of this process.
+        if simulate::world().is_none() {
+            self.overload.look(&self.shared.process);
+        }
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].has_ended {
                 continue;

@@ -1,15 +1,12 @@
 //! Waiting for moments: a timerfd for each lane. It is exact to some microseconds, and a loop without timers of its own
 //! looks at no clock each time that it has waited.
 
-use crate::sys;
-use monoio::net::TcpStream;
+use super::{Watch, system};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    fs::File,
     future::poll_fn,
-    io::{self, Read},
-    os::fd::{AsRawFd, OwnedFd},
+    io,
     task::{Poll, Waker},
     time::Duration,
 };
@@ -19,9 +16,7 @@ type Key = (Duration, u64);
 
 /// Wakes those who wait for moments.
 pub(crate) struct Alarm {
-    file: File,
-    /// Used for readiness only, as a bell's.
-    watch: TcpStream,
+    watch: Watch,
     waiting: RefCell<BTreeMap<Key, Waker>>,
     /// The moment that the kernel has been told.
     armed: Cell<Option<Duration>>,
@@ -30,15 +25,14 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
-        let file = File::from(sys::timerfd()?);
-        let watch = TcpStream::from_std(OwnedFd::from(file.try_clone()?).into())?;
-        Ok(Self { file, watch, waiting: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
+        let watch = Watch::new(system::timerfd()?)?;
+        Ok(Self { watch, waiting: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
     }
 
     /// Waits so long, for one alone.
     pub(crate) async fn once(&self, duration: Duration) {
-        sys::arm(self.file.as_raw_fd(), duration.max(Duration::from_nanos(1)));
-        let _ = self.watch.readable(false).await;
+        system::arm(self.watch.fd(), duration.max(Duration::from_nanos(1)));
+        let _ = self.watch.readable().await;
     }
 
     /// Waits until `due`; `now` is the lane's clock.
@@ -66,8 +60,8 @@ impl Alarm {
 
     /// Waits until it goes off, and wakes those whose moment has come.
     pub(crate) async fn gone_off(&self, now: impl Fn() -> Duration) -> io::Result<()> {
-        self.watch.readable(false).await?;
-        let _ = (&self.file).read(&mut [0; 8]);
+        self.watch.readable().await?;
+        system::silence(self.watch.fd());
         self.armed.set(None);
         let now = now();
         loop {
@@ -91,7 +85,7 @@ impl Alarm {
         if self.armed.get().is_none_or(|armed| first < armed) {
             self.armed.set(Some(first));
             // Zero would disarm it.
-            sys::arm(self.file.as_raw_fd(), first.saturating_sub(now).max(Duration::from_nanos(1)));
+            system::arm(self.watch.fd(), first.saturating_sub(now).max(Duration::from_nanos(1)));
         }
     }
 }

@@ -103,14 +103,6 @@ impl Buffer {
         roomier.append(self.as_slice());
         buffers.give(std::mem::replace(self, roomier));
     }
-
-    pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
-        (self.bytes, self.start)
-    }
-
-    pub(crate) fn from_parts(bytes: Vec<u8>, start: usize) -> Self {
-        Self { bytes, start }
-    }
 }
 
 /// The buffers that no one needs at the moment. Most recently used first: they are still in the cache.

@@ -1,6 +1,7 @@
 //! The lane's clock: the only place of the data plane that asks for the time.
 
-use crate::sys;
+use super::system;
+use crate::simulate;
 use std::time::{Duration, SystemTime};
 
 /// Time since the lane began, and the wall's time with it.
@@ -12,7 +13,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { began: sys::monotonic() }
+        Self { began: system::monotonic() }
     }
 
     /// How much later it began than another; zero if it did not.
@@ -22,12 +23,12 @@ impl Clock {
 
     /// Monotonic time since the lane began.
     pub(crate) fn now(&self) -> Duration {
-        sys::monotonic().saturating_sub(self.began)
+        system::monotonic().saturating_sub(self.began)
     }
 
     /// The wall's time, which may jump: for logs and `Date`, never for deadlines.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn wall(&self) -> SystemTime {
-        SystemTime::now()
+        simulate::world().map_or_else(SystemTime::now, |world| world.wall())
     }
 }

@@ -14,17 +14,18 @@
 //! for readability is left.
 
 use super::{
+    Fd, Watch,
     buffer::{Buffer, Buffers, TAILROOM_BYTES},
     pipe::Pipe,
-    stream::Stream,
+    system,
 };
-use crate::sys::{self, Shared};
+use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
     io,
     net::Shutdown,
-    os::fd::{OwnedFd, RawFd},
+    os::fd::RawFd,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -32,58 +33,47 @@ use std::{
 
 type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What a pump is asked to do.
-enum Order {
-    /// Wait until there is something to receive.
-    Readable(Shared<Stream>),
-    /// Send all that the buffer holds.
-    Send(Shared<Stream>, Buffer),
-    /// Wait until there is room to send.
-    Writable(Shared<Stream>),
-}
-
-enum Outcome {
-    Received(io::Result<usize>, Buffer),
-    Readable,
-    Sent(io::Result<()>, Buffer),
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     #[default]
     Idle,
-    /// An order has been left, or the kernel is at work.
+    /// An order to wait has been left, or the wait is in the kernel.
     Working,
     /// The outcome waits.
     Done,
 }
 
+/// One direction.
 #[derive(Default)]
 struct Slot {
     state: Cell<State>,
-    order: Cell<Option<Order>>,
-    outcome: Cell<Option<Outcome>>,
-    /// Bytes that sends have got rid of so far.
-    sent_bytes: Cell<u64>,
+    order: Cell<Option<Rc<Watch>>>,
 }
 
 impl Slot {
-    fn begin(&self, order: Order) {
+    fn begin(&self, watch: &Rc<Watch>) {
         assert!(
             self.state.replace(State::Working) == State::Idle,
             "one operation at a time in each direction"
         );
-        self.order.set(Some(order));
+        self.order.set(Some(watch.clone()));
     }
 
     /// Only polled once an order has been left, so it needs no waker.
-    async fn next_order(&self) -> Order {
+    async fn next_order(&self) -> Rc<Watch> {
         poll_fn(|_| self.order.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 
-    fn finish(&self, outcome: Outcome) {
-        self.outcome.set(Some(outcome));
+    fn finish(&self) {
         self.state.set(State::Done);
+    }
+
+    fn rest(&self) {
+        self.state.set(State::Idle);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.state.get() == State::Idle
     }
 
     /// Polls the pump while it has work; says whether the outcome waits.
@@ -94,61 +84,44 @@ impl Slot {
         }
         self.state.get() == State::Done
     }
-
-    fn take_outcome(&self) -> Outcome {
-        self.state.set(State::Idle);
-        self.outcome.take().expect("a slot that is done has an outcome")
-    }
 }
 
-/// Both directions of a connection.
+/// Both directions of a connection, and what is in hand of each.
 #[derive(Default)]
 struct Slots {
     rx: Slot,
     tx: Slot,
+    /// What a receive gave, and into what; none if there is only something to receive.
+    received: Cell<Option<(io::Result<usize>, Buffer)>>,
     /// What has been received and was not enough, until there is more.
     partial: Cell<Option<Buffer>>,
+    /// What the system has not taken yet.
+    unsent: Cell<Option<Buffer>>,
+    /// Why a send failed.
+    failed: Cell<Option<io::Error>>,
+    /// Bytes that sends have got rid of so far.
+    sent_bytes: Cell<u64>,
+}
+
+impl Slots {
+    fn sent(&self, count: usize) {
+        self.sent_bytes.set(self.sent_bytes.get() + count as u64);
+    }
 }
 
 async fn pump_in(slots: Rc<Slots>) {
     loop {
-        let Order::Readable(stream) = slots.rx.next_order().await else {
-            unreachable!("the receiving pump does not send")
-        };
         // An error shows itself again at the receive that follows.
-        let _ = stream.stream().readable().await;
-        slots.rx.finish(Outcome::Readable);
+        let _ = slots.rx.next_order().await.readable().await;
+        slots.rx.finish();
     }
 }
 
 async fn pump_out(slots: Rc<Slots>) {
     loop {
-        let (stream, mut buffer) = match slots.tx.next_order().await {
-            Order::Send(stream, buffer) => (stream, buffer),
-            Order::Writable(stream) => {
-                // An error shows itself again at the send that follows.
-                let _ = stream.stream().writable().await;
-                slots.tx.finish(Outcome::Sent(Ok(()), Buffer::default()));
-                continue;
-            }
-            Order::Readable(_) => unreachable!("the sending pump only sends"),
-        };
-        let result = loop {
-            let (sent, rest) = stream.stream().send(buffer).await;
-            buffer = rest;
-            match sent {
-                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    slots.tx.sent_bytes.set(slots.tx.sent_bytes.get() + count as u64);
-                    buffer.consume(count);
-                    if buffer.is_empty() {
-                        break Ok(());
-                    }
-                }
-                Err(error) => break Err(error),
-            }
-        };
-        slots.tx.finish(Outcome::Sent(result, buffer));
+        // An error shows itself again at the send that follows.
+        let _ = slots.tx.next_order().await.writable().await;
+        slots.tx.finish();
     }
 }
 
@@ -197,7 +170,7 @@ impl Active {
     }
 
     fn is_idle(&self) -> bool {
-        self.slots.rx.state.get() == State::Idle && self.slots.tx.state.get() == State::Idle
+        self.slots.rx.is_idle() && self.slots.tx.is_idle()
     }
 }
 
@@ -223,7 +196,7 @@ impl Pumps {
     fn give(&self, active: Box<Active>) {
         let mut kept = self.0.borrow_mut();
         if active.is_idle() && kept.len() < Self::KEPT_MAX {
-            active.slots.tx.sent_bytes.set(0);
+            active.slots.sent_bytes.set(0);
             kept.push(active);
         }
     }
@@ -234,21 +207,25 @@ impl Pumps {
     }
 }
 
-/// A stream and its two operations.
+/// A connected socket and its two operations.
 pub(crate) struct Connection {
     fd: RawFd,
-    stream: Shared<Stream>,
+    watch: Rc<Watch>,
     active: RefCell<Option<Box<Active>>>,
+    /// The system has said that it is broken. It says so once, to whoever asks first, be it a send; whoever receives
+    /// afterwards is told of an end, as if nothing were missing.
+    is_broken: Cell<bool>,
     buffers: Buffers,
     pumps: Pumps,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, buffers: &Buffers, pumps: &Pumps) -> Self {
+    pub(crate) fn new(socket: Watch, buffers: &Buffers, pumps: &Pumps) -> Self {
         Self {
-            fd: stream.fd(),
-            stream: Shared::new(stream),
+            fd: socket.fd(),
+            watch: Rc::new(socket),
             active: RefCell::new(Some(pumps.take())),
+            is_broken: Cell::new(false),
             buffers: buffers.clone(),
             pumps: pumps.clone(),
         }
@@ -270,36 +247,36 @@ impl Connection {
         if let Some(active) = self.active.borrow_mut().take() {
             self.pumps.give(active);
         }
-        let stream = self.stream.clone();
+        let watch = self.watch.clone();
         Box::pin(async move {
             // An error shows itself again at the next receive.
-            let _ = stream.stream().readable().await;
+            let _ = watch.readable().await;
         })
     }
 
     /// Both directions end; operations in flight finish.
     pub(crate) fn shutdown(&self, how: Shutdown) {
-        sys::shutdown(self.fd, how);
+        system::shutdown(self.fd, how);
     }
 
     /// The peer is to see that what it got is not the whole: a reset, at once.
     pub(crate) fn abort(&self) {
-        sys::reset(self.fd);
+        system::reset(self.fd);
     }
 
     /// Another descriptor of the same connection, for another lane.
-    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
-        sys::duplicate(self.fd)
+    pub(crate) fn duplicate(&self) -> io::Result<Fd> {
+        system::duplicate(self.fd)
     }
 
     /// Bytes that the kernel has taken and the peer has not acknowledged.
     pub(crate) fn queued_bytes(&self) -> u64 {
-        sys::queued_bytes(self.fd)
+        system::queued_bytes(self.fd)
     }
 
     /// Whether a receive is under way, or its outcome waits.
     pub(crate) fn is_receiving(&self) -> bool {
-        self.with(|active| active.slots.rx.state.get() != State::Idle)
+        self.with(|active| !active.slots.rx.is_idle())
     }
 
     /// Whether the receive under way has an outcome: something has come, or the end.
@@ -309,48 +286,79 @@ impl Connection {
 
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
-        self.with(|active| active.slots.tx.state.get() != State::Idle)
+        self.with(|active| !active.slots.tx.is_idle())
     }
 
     /// Bytes handed to the kernel since the connection was made, or last woken.
     pub(crate) fn sent_bytes(&self) -> u64 {
-        self.with(|active| active.slots.tx.sent_bytes.get())
+        self.with(|active| active.slots.sent_bytes.get())
     }
 
     /// Begins to receive behind what `buffer` holds, unless a receive is under way. Whoever waits holds no buffer but one
     /// that has something in it.
     pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: Wait) {
         self.with(|active| {
-            let Slots { rx, partial, .. } = &*active.slots;
-            if rx.state.get() != State::Idle {
+            let Slots { rx, partial, received, .. } = &*active.slots;
+            if !rx.is_idle() {
                 assert!(buffer.is_none(), "a buffer would be lost");
                 return;
             }
             let buffer = match wait {
                 Wait::Short => match self.receive_now(buffer) {
-                    Ok(outcome) => return rx.finish(outcome),
+                    Ok(outcome) => {
+                        received.set(Some(outcome));
+                        return rx.finish();
+                    }
                     Err(buffer) => buffer,
                 },
                 Wait::Long => buffer,
             };
             partial.set(buffer);
-            rx.begin(Order::Readable(self.stream.clone()));
+            rx.begin(&self.watch);
         });
     }
 
     /// Receives what has come behind what `buffer` holds, or into one that was used a moment ago, so that it is still in
     /// the cache. An error if nothing has: what was given comes back.
-    fn receive_now(&self, buffer: Option<Buffer>) -> Result<Outcome, Option<Buffer>> {
+    fn receive_now(&self, buffer: Option<Buffer>) -> Result<(io::Result<usize>, Buffer), Option<Buffer>> {
         let had = buffer.is_some();
         let mut buffer = buffer.unwrap_or_else(|| self.buffers.take());
         let end = buffer.tail().capacity() - TAILROOM_BYTES;
-        match sys::receive_now(self.fd, buffer.tail(), end) {
+        match system::receive_now(self.fd, buffer.tail(), end) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && had => Err(Some(buffer)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.buffers.give(buffer);
                 Err(None)
             }
-            result => Ok(Outcome::Received(result, buffer)),
+            result => Ok((self.unless_broken(result), buffer)),
+        }
+    }
+
+    /// What a receive has really given: no end, if it was broken off.
+    fn unless_broken(&self, received: io::Result<usize>) -> io::Result<usize> {
+        match received {
+            Ok(0) if self.is_broken.get() => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(count) => Ok(count),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    /// Takes note of an error. That nothing can be sent any more is none if the peer has ended: what it said is whole.
+    fn broken(&self, error: io::Error) -> io::Error {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            self.is_broken.set(true);
+        }
+        error
+    }
+
+    fn peek(&self) -> Arrival {
+        match system::peek(self.fd) {
+            Arrival::End if self.is_broken.get() => Arrival::Failed,
+            Arrival::Failed => {
+                self.is_broken.set(true);
+                Arrival::Failed
+            }
+            arrival => arrival,
         }
     }
 
@@ -360,47 +368,42 @@ impl Connection {
             if !active.slots.rx.drive(&mut active.rx_pump, cx) {
                 return Poll::Pending;
             }
-            let outcome = active.slots.rx.outcome.take();
-            let arrival = match &outcome {
-                Some(Outcome::Readable) => sys::peek(self.fd),
-                Some(Outcome::Received(Ok(0), _)) => Arrival::End,
-                Some(Outcome::Received(Ok(_), _)) => Arrival::Bytes,
-                _ => Arrival::Failed,
+            let received = active.slots.received.take();
+            let arrival = match &received {
+                None => self.peek(),
+                Some((Ok(0), _)) => Arrival::End,
+                Some((Ok(_), _)) => Arrival::Bytes,
+                Some((Err(_), _)) => Arrival::Failed,
             };
-            active.slots.rx.outcome.set(outcome);
+            active.slots.received.set(received);
             Poll::Ready(arrival)
         })
     }
 
     /// The outcome of the receive under way; one must have been begun.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
-        let outcome = self.with(|active| {
-            let rx = &active.slots.rx;
-            assert!(rx.state.get() != State::Idle, "nothing is being received");
+        let received = self.with(|active| {
+            let Slots { rx, partial, received, .. } = &*active.slots;
+            assert!(!rx.is_idle(), "nothing is being received");
             while rx.drive(&mut active.rx_pump, cx) {
-                match rx.take_outcome() {
-                    Outcome::Readable => match self.receive_now(active.slots.partial.take()) {
-                        Ok(outcome) => return Some(outcome),
-                        Err(buffer) => {
-                            active.slots.partial.set(buffer);
-                            rx.begin(Order::Readable(self.stream.clone()));
-                        }
-                    },
-                    outcome => return Some(outcome),
+                rx.rest();
+                match received.take().map_or_else(|| self.receive_now(partial.take()), Ok) {
+                    Ok(received) => return Some(received),
+                    Err(buffer) => {
+                        partial.set(buffer);
+                        rx.begin(&self.watch);
+                    }
                 }
             }
             None
         });
-        Poll::Ready(match outcome {
+        Poll::Ready(match received {
             None => return Poll::Pending,
-            Some(Outcome::Received(Ok(0), buffer)) => Ok(Received::End(buffer)),
-            Some(Outcome::Received(Ok(_), buffer)) => Ok(Received::Bytes(buffer)),
-            Some(Outcome::Received(Err(error), buffer)) => {
+            Some((Ok(0), buffer)) => Ok(Received::End(buffer)),
+            Some((Ok(_), buffer)) => Ok(Received::Bytes(buffer)),
+            Some((Err(error), buffer)) => {
                 self.buffers.give(buffer);
                 Err(error)
-            }
-            Some(Outcome::Readable | Outcome::Sent(..)) => {
-                unreachable!("it was taken up, or is the other pump's")
             }
         })
     }
@@ -408,25 +411,44 @@ impl Connection {
     /// Begins to send all that `buffer` holds; nothing else may be under way in that direction.
     ///
     /// The system takes nearly everything at once, and asking it directly costs less than having the loop ask and tell
-    /// later; what it does not take waits for the loop.
-    pub(crate) fn begin_send(&self, mut buffer: Buffer) {
+    /// later; what it does not take waits until there is room.
+    pub(crate) fn begin_send(&self, buffer: Buffer) {
         self.with(|active| {
-            let tx = &active.slots.tx;
-            assert!(tx.state.get() == State::Idle, "one operation at a time in each direction");
-            match sys::send_now(self.fd, buffer.as_slice()) {
-                Ok(count) => {
-                    tx.sent_bytes.set(tx.sent_bytes.get() + count as u64);
-                    buffer.consume(count);
-                    if buffer.is_empty() {
-                        self.buffers.give(buffer);
-                        return;
-                    }
+            let slots = &*active.slots;
+            assert!(slots.tx.is_idle(), "one operation at a time in each direction");
+            match self.send_some(slots, buffer) {
+                Ok(true) => {}
+                Ok(false) => slots.tx.begin(&self.watch),
+                Err(error) => {
+                    slots.failed.set(Some(error));
+                    slots.tx.finish();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return tx.finish(Outcome::Sent(Err(error), buffer)),
             }
-            tx.begin(Order::Send(self.stream.clone(), buffer));
         });
+    }
+
+    /// Sends what the system takes now; whether that is everything. The rest is kept.
+    fn send_some(&self, slots: &Slots, mut buffer: Buffer) -> io::Result<bool> {
+        match system::send_now(self.fd, buffer.as_slice()) {
+            Ok(count) => {
+                slots.sent(count);
+                if !has(Bug::ShortSendRepeated) || count == buffer.len() {
+                    buffer.consume(count);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                self.buffers.give(buffer);
+                return Err(self.broken(error));
+            }
+        }
+        let is_all = buffer.is_empty() || has(Bug::ShortSendForgotten);
+        if is_all {
+            self.buffers.give(buffer);
+        } else {
+            slots.unsent.set(Some(buffer));
+        }
+        Ok(is_all)
     }
 
     /// Takes content into a pipe, at most `bytes_max` of it; `None` if the connection has something in hand, or receives
@@ -438,22 +460,19 @@ impl Connection {
         bytes_max: u64,
     ) -> Poll<io::Result<Option<usize>>> {
         self.with(|active| {
-            let rx = &active.slots.rx;
+            let Slots { rx, received, .. } = &*active.slots;
             loop {
                 match rx.state.get() {
                     State::Idle => match pipe.fill(self.fd, bytes_max) {
-                        Ok(count) => return Poll::Ready(Ok(Some(count))),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            rx.begin(Order::Readable(self.stream.clone()));
-                        }
-                        Err(error) => return Poll::Ready(Err(error)),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => rx.begin(&self.watch),
+                        result => return Poll::Ready(self.unless_broken(result).map(Some)),
                     },
                     State::Working if !rx.drive(&mut active.rx_pump, cx) => return Poll::Pending,
                     State::Working => {}
-                    State::Done => match rx.take_outcome() {
-                        Outcome::Readable => {}
-                        outcome => {
-                            rx.finish(outcome);
+                    State::Done => match received.take() {
+                        None => rx.rest(),
+                        in_hand => {
+                            received.set(in_hand);
                             return Poll::Ready(Ok(None));
                         }
                     },
@@ -466,14 +485,13 @@ impl Connection {
     /// [`poll_sent`](Self::poll_sent) is ready. Nothing else may be under way in that direction.
     pub(crate) fn begin_empty(&self, pipe: &mut Pipe) -> io::Result<()> {
         self.with(|active| {
-            let tx = &active.slots.tx;
             match pipe.empty(self.fd) {
-                Ok(count) => tx.sent_bytes.set(tx.sent_bytes.get() + count as u64),
+                Ok(count) => active.slots.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.broken(error)),
             }
             if !pipe.is_empty() {
-                tx.begin(Order::Writable(self.stream.clone()));
+                active.slots.tx.begin(&self.watch);
             }
             Ok(())
         })
@@ -481,31 +499,29 @@ impl Connection {
 
     /// Ready when nothing is being sent any more.
     pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = self.with(|active| {
-            let tx = &active.slots.tx;
-            if tx.state.get() == State::Idle {
-                return Poll::Ready(None);
+        self.with(|active| {
+            let slots = &*active.slots;
+            while !slots.tx.is_idle() {
+                if !slots.tx.drive(&mut active.tx_pump, cx) {
+                    return Poll::Pending;
+                }
+                slots.tx.rest();
+                if let Some(error) = slots.failed.take() {
+                    return Poll::Ready(Err(error));
+                }
+                if let Some(buffer) = slots.unsent.take()
+                    && !self.send_some(slots, buffer)?
+                {
+                    slots.tx.begin(&self.watch);
+                }
             }
-            if tx.drive(&mut active.tx_pump, cx) {
-                Poll::Ready(Some(tx.take_outcome()))
-            } else {
-                Poll::Pending
-            }
-        });
-        match outcome {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => Poll::Ready(Ok(())),
-            Poll::Ready(Some(Outcome::Sent(result, buffer))) => {
-                self.buffers.give(buffer);
-                Poll::Ready(result)
-            }
-            Poll::Ready(Some(_)) => unreachable!("the sending pump only sends"),
-        }
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Whether the peer has neither closed nor sent anything; for a connection on which nothing is being received.
     pub(crate) fn is_silent(&self) -> bool {
-        sys::peek(self.fd) == Arrival::Nothing
+        self.peek() == Arrival::Nothing
     }
 
     /// Hands a receive that has been begun to the kernel, without waiting for it.
@@ -517,17 +533,20 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let Some(active) = self.active.borrow_mut().take() else { return };
-        // A buffer whose operation is over goes back; one that the kernel still has is freed with its operation.
-        for slot in [&active.slots.rx, &active.slots.tx] {
-            if slot.state.get() == State::Done
-                && let Outcome::Received(_, buffer) | Outcome::Sent(_, buffer) = slot.take_outcome()
-            {
-                self.buffers.give(buffer);
-            }
+        if has(Bug::DescriptorLeaked) {
+            std::mem::forget(self.watch.clone());
         }
-        if let Some(buffer) = active.slots.partial.take() {
-            self.buffers.give(buffer);
+        let Some(active) = self.active.borrow_mut().take() else { return };
+        let Slots { rx, tx, received, partial, unsent, failed, .. } = &*active.slots;
+        for buffer in [received.take().map(|(_, buffer)| buffer), partial.take(), unsent.take()] {
+            buffer.into_iter().for_each(|buffer| self.buffers.give(buffer));
+        }
+        failed.take();
+        // A wait that is under way is given up with its pump.
+        for slot in [rx, tx] {
+            if slot.state.get() == State::Done {
+                slot.rest();
+            }
         }
         self.pumps.give(active);
     }

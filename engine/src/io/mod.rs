@@ -1,31 +1,37 @@
 //! The lane's event loop and what runs on it: the only module that names a runtime.
 //!
 //! Everything above sees [`Connection`], [`Listener`], [`spawn`] and [`Alarm`], so that the loop below can be
-//! replaced (by a ring of our own, or by a simulated one) without anybody noticing.
+//! replaced without anybody noticing. Two things are below: the [`system`], whose calls are made where they are needed, and
+//! a loop that [waits](Watch) until a call is worth making again. With the feature `simulate` there is another of both.
 
 pub(crate) mod alarm;
 pub(crate) mod bell;
 pub(crate) mod buffer;
 pub(crate) mod clock;
+pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod driver;
 pub(crate) mod listener;
 pub(crate) mod pipe;
-pub(crate) mod stream;
+
+#[cfg(feature = "simulate")]
+pub(crate) mod system;
+#[cfg(not(feature = "simulate"))]
+#[path = "native.rs"]
+pub(crate) mod system;
+pub(crate) mod threads;
+pub(crate) mod watch;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use buffer::{Buffer, Buffers, ROOM_BYTES};
+pub(crate) use connect::connect;
 pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
 pub(crate) use listener::{Listener, Socket};
 pub(crate) use pipe::{Pipe, Pipes};
-pub(crate) use stream::Stream;
+pub(crate) use system::{Fd, HashState, Map};
+pub(crate) use watch::{Watch, spawn};
 
-use std::{future::Future, time::Duration};
-
-/// Runs `task` on this thread until it ends or the lane does.
-pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    drop(monoio::spawn(task));
-}
+use std::time::Duration;
 
 /// Waits at least so long where there is no lane, or none any more, whose [`Alarm`] could be set.
 #[expect(

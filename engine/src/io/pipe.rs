@@ -1,10 +1,10 @@
 //! Pipes, through which content goes from one socket to another without passing by us (splice(2)).
 
-use crate::sys;
+use super::{Fd, system};
 use std::{
     cell::{Cell, RefCell},
     io,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, RawFd},
     rc::Rc,
 };
 
@@ -26,8 +26,8 @@ struct Inner {
 }
 
 struct Ends {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Fd,
+    write: Fd,
 }
 
 impl Pipes {
@@ -43,7 +43,7 @@ impl Pipes {
         let ends = match free {
             Some(ends) => ends,
             None if self.0.made.get() < self.0.most => {
-                let (read, write) = sys::pipe(PIPE_BYTES).ok()?;
+                let (read, write) = system::pipe(PIPE_BYTES).ok()?;
                 self.0.made.set(self.0.made.get() + 1);
                 Ends { read, write }
             }
@@ -73,14 +73,14 @@ impl Pipe {
     /// Takes up to `bytes_max` from a socket; 0 if that has ended.
     pub(crate) fn fill(&mut self, from: RawFd, bytes_max: u64) -> io::Result<usize> {
         let most = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(PIPE_BYTES);
-        let count = sys::splice(from, self.ends().write.as_raw_fd(), most)?;
+        let count = system::splice(from, self.ends().write.as_raw_fd(), most)?;
         self.bytes += count;
         Ok(count)
     }
 
     /// Gives what is in it to a socket, or what that takes of it.
     pub(crate) fn empty(&mut self, to: RawFd) -> io::Result<usize> {
-        let count = sys::splice(self.ends().read.as_raw_fd(), to, self.bytes)?;
+        let count = system::splice(self.ends().read.as_raw_fd(), to, self.bytes)?;
         self.bytes -= count;
         Ok(count)
     }

@@ -1,5 +1,6 @@
 //! Threads for what would hog a core: a few for all lanes, and a bounded queue before them.
 
+use crate::io::threads;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::{
     io,
@@ -8,7 +9,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
 };
 
 /// Work that waits for a thread; more is refused.
@@ -60,14 +60,12 @@ impl Workers {
             return Ok(());
         }
         let (receive, open) = (self.receive.clone(), self.open.clone());
-        let begun = thread::Builder::new().name("corelane-offload".to_owned()).spawn(move || {
-            for work in receive {
-                let _ = catch_unwind(AssertUnwindSafe(work));
-                open.fetch_sub(1, Ordering::AcqRel);
-            }
+        let begun = threads::serve("corelane-offload", receive, move |work| {
+            let _ = catch_unwind(AssertUnwindSafe(work));
+            open.fetch_sub(1, Ordering::AcqRel);
         });
         match begun {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) => {
                 let left = self.threads.fetch_sub(1, Ordering::AcqRel) - 1;
                 // Others will come to it.

@@ -5,6 +5,7 @@ use super::{
     roster::{Lease, too_late},
     upload::{Manner, Upload},
 };
+use crate::simulate::{Bug, has};
 use crate::{
     body::{Body, Source},
     context::Exchange,
@@ -202,7 +203,7 @@ impl Wait {
         // The origin owes an answer once it has everything, or all that it gets before it says that it wants more.
         if self.upload.over || self.upload.is_held() {
             let due = *self.head_due.get_or_insert_with(|| exchange.lane().after(self.timeout));
-            if exchange.expired(due) {
+            if !has(Bug::HeadTimerNeverArmed) && exchange.expired(due) {
                 return Poll::Ready(Err(Fault::Origin(too_late(Stage::Wait))));
             }
         } else {

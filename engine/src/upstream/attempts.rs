@@ -6,6 +6,7 @@ use super::{
     roster::{Lease, Roster},
     upload::Manner,
 };
+use crate::simulate::{Bug, has};
 use crate::{
     address::Address,
     body::Source,
@@ -140,12 +141,17 @@ impl<'r> Attempts<'r> {
                 self.remember(last.endpoint, last.facts.reused, AttemptOutcome::Status(status.as_u16()));
             }
             let Verdict::Retry { costs_budget } = self.verdict(&last) else { return Err(self.give_up()) };
+            if costs_budget && !self.roster.try_retry() {
+                return Err(self.give_up());
+            }
             self.exchange.lane().0.metrics.count(Metric::Retries);
             self.reached += u32::from(costs_budget);
             // A pooled connection that has gone may mean that its endpoint is going, so another is better if there is
             // one; and the next pooled one may have gone, too.
             fresh = last.facts.reused && last.status.is_none();
             again = may_try_again(&last.facts).then_some(last.endpoint);
+        } else if self.made == 0 {
+            self.roster.count_request(self.exchange.settings().retry_budget_percent);
         }
         let roster = self.roster.clone();
         loop {
@@ -175,12 +181,19 @@ impl<'r> Attempts<'r> {
 
     /// Whether another attempt may follow the last, by the table: its answer had not begun or was not
     /// [taken](Self::worth_retrying), doing it twice is as good as once, all of the content can be sent again, the
-    /// [policy](crate::RetryPolicy) allows it, and somebody is left to be asked.
+    /// [policy](crate::RetryPolicy) allows it, somebody is left to be asked, and the [budget of the
+    /// cluster](crate::Settings::retry_budget_percent) is not spent.
     pub fn may_retry(&self) -> bool {
-        self.last.is_some_and(|last| {
-            matches!(self.verdict(&last), Verdict::Retry { .. })
-                && (may_try_again(&last.facts) || self.tried.len() < self.roster.len())
-        })
+        let Some(last) = self.last else { return false };
+        let Verdict::Retry { costs_budget } = self.verdict(&last) else { return false };
+        if !may_try_again(&last.facts) && self.tried.len() >= self.roster.len() {
+            return false;
+        }
+        let affordable = !costs_budget || self.roster.has_retry();
+        if !affordable {
+            self.exchange.lane().0.metrics.count(Metric::RetriesRefused);
+        }
+        affordable
     }
 
     /// Whether the policy says of an answer that another attempt may do better: a 502, 503 or 504, if it is to be tried
@@ -210,7 +223,10 @@ impl<'r> Attempts<'r> {
     }
 
     fn verdict(&self, last: &Last) -> Verdict {
-        let message = Message { idempotent: self.idempotent, replayable: self.request.is_replayable() };
+        let message = Message {
+            idempotent: self.idempotent || has(Bug::PostRepeated),
+            replayable: self.request.is_replayable(),
+        };
         if !message.replayable {
             // Even if nothing was written: a part of the content is gone.
             return Verdict::GiveUp(retry::Why::NotReplayable);
@@ -330,11 +346,12 @@ impl NextAttempt<'_, '_> {
     /// The origin answered with what is not HTTP, or closed; it took too long; the client went away or sent what it
     /// must not. If [another attempt](Attempts::may_retry) may follow, the request is as it was before.
     pub async fn send(mut self) -> Result<Response> {
-        let is_own = self.attempts.exchange.peer().is_none();
-        if is_own && self.attempts.request.0.head.authority().is_empty() {
-            let host = self.endpoint().to_string();
+        if self.fields().get("host").is_none_or(<[u8]>::is_empty) {
+            // HTTP/1.0 need not name a host, and an empty one is refused by many (RFC 9110 §4.2.1).
+            let host = self.endpoint().as_host();
             self.fields_mut().set("host", host);
         }
+        let is_own = self.attempts.exchange.peer().is_none();
         let Self { attempts, endpoint, lease, timeout } = self;
         let (reused, lane) = (lease.reused, lease.lane().clone());
         let RequestParts { head: own_head, body, .. } = &mut *attempts.request.0;
@@ -343,7 +360,7 @@ impl NextAttempt<'_, '_> {
             head: attempts.head.as_ref().unwrap_or(own_head),
             content: &mut body.0,
             exchange: &attempts.exchange,
-            manner: Manner { expects, once: !attempts.idempotent },
+            manner: Manner { expects, once: !attempts.idempotent && !has(Bug::PostRepeated) },
             timeout,
         };
         let result = attempt::run(lease, order).await;

@@ -3,7 +3,7 @@
 use super::Peer;
 use crate::{
     address::{Address, ToAddresses},
-    sys,
+    io::system,
 };
 use corelane_balancer::{Factory, InvalidWeights, Picker, Policy, hash_bytes};
 use std::{io, net::IpAddr, time::Duration};
@@ -181,7 +181,7 @@ impl Cluster {
     /// ([`InvalidWeights`](corelane_balancer::InvalidWeights)): with the endpoint in the message.
     pub fn resolve(mut self) -> io::Result<Self> {
         if let Some(source) = self.source {
-            sys::check_source(source).map_err(|error| {
+            system::check_source(source).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot connect from the source {source}: {error}"))
             })?;
         }

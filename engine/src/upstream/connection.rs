@@ -7,6 +7,7 @@ use crate::{
     io::{Arrival, Buffer, Connection, Pipe, Received, Wait},
     lane::Lane,
     settings::Settings,
+    simulate::{Bug, has},
     wheel::Tick,
 };
 use corelane_codec::{
@@ -158,6 +159,7 @@ impl UpstreamConnection {
                 let ended = self.codec.borrow_mut().receive_end();
                 return Poll::Ready(match ended {
                     Ok(_) => Ok(Pull::End),
+                    Err(_) if has(Bug::TruncationIsEnd) => Ok(Pull::End),
                     Err(error) => Err(Error::protocol(Side::Upstream, Stage::Transfer, error.kind)),
                 });
             }
@@ -182,7 +184,7 @@ impl UpstreamConnection {
                 Ok(None)
             }
             Ok(Some(count)) => {
-                self.codec.borrow_mut().pass(count as u64);
+                self.codec.borrow_mut().pass(count as u64 - u64::from(has(Bug::PipeMiscounted)));
                 Ok(Some(count))
             }
             Ok(None) => Ok(None),
@@ -253,7 +255,9 @@ impl UpstreamConnection {
         let left_over = self.ended.get() || self.input.borrow().is_some();
         // What has not been received yet is seen once the next receive is armed, before the next lease.
         let stirs = self.io.is_receiving() && self.stirs();
-        self.codec.borrow().may_reuse() && !self.io.is_sending() && !left_over && !stirs
+        let left_over = left_over && !has(Bug::LeftOverPooled);
+        let is_over = self.codec.borrow().may_reuse() || has(Bug::OwedContentPooled);
+        is_over && !self.io.is_sending() && !left_over && !stirs
     }
 
     /// Its exchange is over: makes it ready for the next one.
@@ -270,6 +274,9 @@ impl UpstreamConnection {
 
     /// Whether something happened on a connection that should be silent.
     pub(crate) fn stirs(&self) -> bool {
+        if has(Bug::SpeakingPooled) {
+            return false;
+        }
         if !self.io.is_receiving() {
             return !self.io.is_silent();
         }

@@ -1,10 +1,8 @@
 //! The clusters that a lane has, found by their names: a configuration has thousands, and a reload asks for each.
 
 use super::{Cluster, Members};
-use std::{
-    collections::HashMap,
-    rc::{Rc, Weak},
-};
+use crate::io::Map;
+use std::rc::{Rc, Weak};
 
 /// Dead entries that are worth looking for.
 const DEAD_MIN: usize = 64;
@@ -12,7 +10,7 @@ const DEAD_MIN: usize = 64;
 /// Clusters by name, for as long as somebody uses them. Those of one name are few: a generation's and its successor's.
 #[derive(Default)]
 pub(crate) struct Known {
-    by_name: HashMap<String, Vec<Weak<Members>>>,
+    by_name: Map<String, Vec<Weak<Members>>>,
     /// How many names had somebody when that was last looked at.
     alive: usize,
 }

@@ -1,18 +1,18 @@
 //! Connections that go from one lane to another.
 //!
 //! Whoever has none asks the lane that shows the most idle ones, and waits for a moment: that lane takes the one that
-//! has rested longest, whose receive it cancels and reaps, so that nothing is under way on it; then a duplicate of
-//! the descriptor goes, and the original is closed.
+//! has rested longest and on which nothing is under way but a wait; then a duplicate of the descriptor goes, and the
+//! original is closed.
 
 use super::{Peer, UpstreamConnection, pool::Pool};
 use crate::{
+    io::Map,
     lane::Lane,
     letter::{Lent, Letter},
     metrics::Metric,
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -28,7 +28,7 @@ const ANSWER_MAX: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(crate) struct Asked {
     last: Cell<u64>,
-    open: RefCell<HashMap<u64, Rc<Question>>>,
+    open: RefCell<Map<u64, Rc<Question>>>,
 }
 
 struct Question {

@@ -9,11 +9,11 @@ use crate::{
     address::Address,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
+    io::system,
     lane::Lane,
     metrics::{EndpointStats, Endpoints, Metric},
-    sys,
 };
-use corelane_balancer::{EndpointId, Outcome, Picker, Tried};
+use corelane_balancer::{EndpointId, Outcome, Picker, RetryBudget, Tried};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -40,6 +40,8 @@ pub(crate) struct Roster {
     cluster: Cluster,
     endpoints: Vec<Rc<Endpoint>>,
     picker: RefCell<Picker>,
+    /// For retries of all requests.
+    budget: Rc<RefCell<RetryBudget>>,
 }
 
 impl Roster {
@@ -59,13 +61,32 @@ impl Roster {
                 Rc::new(Endpoint { pool: lane.pool(&peer), requests: Cell::new(0), failures: Cell::new(0) })
             })
         };
-        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), sys::random());
+        let picker = Picker::with_identities(cluster.policy(), &cluster.to_identities(), system::random());
         Rc::new(Self {
             lane: lane.clone(),
             endpoints: cluster.addresses().iter().map(endpoint).collect(),
+            budget: before.map_or_else(
+                || Rc::new(RefCell::new(RetryBudget::new(lane.now()))),
+                |before| before.budget.clone(),
+            ),
             picker: RefCell::new(picker.expect("the weights were checked when the cluster was resolved")),
             cluster: cluster.clone(),
         })
+    }
+
+    /// A request is made, of which so many per cent may be tried again.
+    pub(crate) fn count_request(&self, budget_percent: u16) {
+        self.budget.borrow_mut().request(budget_percent);
+    }
+
+    /// Whether one more retry may be made.
+    pub(crate) fn has_retry(&self) -> bool {
+        self.budget.borrow_mut().has_retry(self.lane.about_now())
+    }
+
+    /// Takes a retry, if there is one.
+    pub(crate) fn try_retry(&self) -> bool {
+        self.budget.borrow_mut().try_retry(self.lane.about_now())
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -168,7 +189,10 @@ impl Roster {
             Err(error) => error,
         };
         self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
-        if sys::is_exhaustion(&error) {
+        if system::is_exhaustion(&error) {
+            if error.kind() == io::ErrorKind::AddrNotAvailable {
+                self.lane.0.metrics.count(Metric::UpstreamNoPort);
+            }
             // No descriptor, port or memory is left here; that says nothing of the endpoint.
             return Err(Error::new(Side::Internal, Stage::Connect, ErrorKind::Exhausted));
         }

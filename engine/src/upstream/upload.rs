@@ -1,6 +1,7 @@
 //! The content of a request on its way to an origin.
 
 use super::{UpstreamConnection, attempt::Fault, roster::too_late};
+use crate::simulate::{Bug, has};
 use crate::{
     body::Replay,
     content::Pull,
@@ -89,7 +90,10 @@ impl Upload {
     fn end(&mut self, connection: &UpstreamConnection, content: &Replay, buffer: &mut Buffer) -> Result<()> {
         self.complete = true;
         let mut result = Ok(());
-        content.source().trailers(|trailers| result = connection.write_end(trailers, buffer));
+        content.source().trailers(|trailers| {
+            let trailers = trailers.filter(|_| !has(Bug::TrailersLost));
+            result = connection.write_end(trailers, buffer);
+        });
         result
     }
 

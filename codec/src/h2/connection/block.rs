@@ -9,7 +9,7 @@ use super::super::headers::{Wanted, emit};
 use super::super::stream::{Asked, How, Receiving, Sending, Step, Stream};
 use super::receive::Met;
 use super::{Connection, Event, Going, Role, StreamId};
-use crate::hpack::{ListLimits, Overrun};
+use crate::hpack::{self, ListLimits, Overrun};
 use crate::{Fields, Kind};
 use http::{Method, StatusCode};
 use std::time::Duration;
@@ -101,9 +101,17 @@ impl Connection {
         let Some(block) = self.block else { return Ok(None) };
         let is_last = last && block.end_headers;
         let (section, limits) = (&mut self.section, &self.config.limits);
-        self.decoder
-            .decode(piece, is_last, |field| section.field(field, limits))
-            .map_err(|_| Error::connection(Code::COMPRESSION_ERROR, Cause::Compression))?;
+        self.decoder.decode(piece, is_last, |field| section.field(field, limits)).map_err(
+            |error| match error {
+                // It is right, but more than anybody needs.
+                hpack::Error::InsertedTooMuch => exceeded(Charge::TableBytes),
+                _ => Error::connection(Code::COMPRESSION_ERROR, Cause::Compression),
+            },
+        )?;
+        let churn_max = self.list_bytes_max().saturating_mul(u64::from(self.config.budgets.table_lists_max));
+        if self.decoder.charged().inserted_bytes > churn_max {
+            return Err(exceeded(Charge::TableBytes));
+        }
         if !is_last {
             return Ok(None);
         }
@@ -192,17 +200,21 @@ impl Connection {
     }
 
     fn check_block_bytes(&self) -> Result<(), Error> {
-        let limits = &self.config.limits;
-        let list_bytes_max = match self.role {
-            Role::Server => limits.request_head_bytes_max,
-            Role::Client => limits.response_head_bytes_max,
-        };
-        let bytes_max =
-            (list_bytes_max as u64).saturating_mul(u64::from(self.config.budgets.block_lists_max));
+        let bytes_max = self.list_bytes_max().saturating_mul(u64::from(self.config.budgets.block_lists_max));
         if self.block.is_some_and(|block| block.bytes > bytes_max) {
             return Err(exceeded(Charge::BlockBytes));
         }
         Ok(())
+    }
+
+    /// The limit of the decoded list of a head that comes.
+    fn list_bytes_max(&self) -> u64 {
+        let limits = &self.config.limits;
+        let bytes_max = match self.role {
+            Role::Server => limits.request_head_bytes_max,
+            Role::Client => limits.response_head_bytes_max,
+        };
+        bytes_max as u64
     }
 
     /// All of a section has come.
@@ -293,14 +305,19 @@ impl Connection {
     }
 
     /// What the connection may come to hold if another stream joins, its head not counted: our own state, the heads
-    /// that the application has, and content: no more than streams that may send any have windows for.
+    /// that the application has, content (no more than streams that may send any have windows for), and what decoding
+    /// the next head may take before it can be refused: HPACK puts a string together in one and a half times its
+    /// length at most, and then it stands in the head.
     fn charged_bytes(&self, ended: bool) -> u64 {
         let receiving = u64::from(self.receiving).saturating_add(u64::from(!ended));
         let windows = receiving.saturating_mul(u64::from(self.config.stream_window_bytes));
         let content = windows.saturating_add(u64::from(self.receive_window.held()));
         let content = content.min(u64::from(self.config.connection_window_bytes));
+        let decoding = self.list_bytes_max().saturating_mul(5).checked_div(2).unwrap_or(0);
+        let decoded = self.section.heap_bytes().saturating_add(self.decoder.heap_bytes());
+        let more = decoding.saturating_sub(decoded as u64);
         let ours = self.heap_bytes().saturating_add(self.held_head_bytes);
-        (ours as u64).saturating_add(content)
+        (ours as u64).saturating_add(content).saturating_add(more)
     }
 
     /// A stream that was not looked at: the client may send its request again (RFC 9113 §8.7).

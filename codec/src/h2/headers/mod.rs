@@ -12,7 +12,7 @@ mod pseudo;
 use super::config::Scheme;
 use super::schedule::Priority;
 use super::stream::Asked;
-use crate::fields::{Known, Line};
+use crate::fields::{Known, Line, Part};
 use crate::framing;
 use crate::grammar::{is_token_byte, is_value, members};
 use crate::hpack::Field;
@@ -56,15 +56,15 @@ pub(crate) struct Section {
     te_trailers: bool,
     expects_continue: bool,
     expects_other: bool,
-    cookie: Cookie,
+    /// Crumbs of cookies that came apart from the first.
+    crumbs: Crumbs,
     fault: Option<Kind>,
 }
 
-/// Crumbs of cookies, put together (RFC 9113 §8.2.3).
+/// Crumbs of cookies (RFC 9113 §8.2.3) that came behind other fields. Those that follow the first are added to it.
 #[derive(Debug, Default)]
-struct Cookie {
+struct Crumbs {
     value: Vec<u8>,
-    present: bool,
     never_indexed: bool,
 }
 
@@ -84,7 +84,7 @@ impl Section {
             te_trailers: false,
             expects_continue: false,
             expects_other: false,
-            cookie: Cookie::default(),
+            crumbs: Crumbs::default(),
             fault: None,
         }
     }
@@ -103,8 +103,8 @@ impl Section {
         self.pseudo = Pseudo::default();
         (self.regular, self.has_host, self.content_length) = (false, false, None);
         (self.te_trailers, self.expects_continue, self.expects_other) = (false, false, false);
-        self.cookie.value.clear();
-        (self.cookie.present, self.cookie.never_indexed) = (false, false);
+        self.crumbs.value.clear();
+        self.crumbs.never_indexed = false;
         self.fault = None;
     }
 
@@ -127,7 +127,7 @@ impl Section {
             return Err(fault);
         }
         self.finish_request_pseudo()?;
-        self.join_cookie();
+        self.join_crumbs()?;
         let tunnel = matches!(self.asked, Asked::Connect | Asked::WebSocket);
         let head = &mut self.request;
         head.content = match (ended, self.content_length) {
@@ -181,7 +181,7 @@ impl Section {
     pub(crate) fn heap_bytes(&self) -> usize {
         let fields = [&self.request.fields, &self.response.fields, &self.trailers];
         let fields: usize = fields.iter().map(|fields| fields.heap_bytes()).sum();
-        let buffers = self.request.target.capacity().saturating_add(self.cookie.value.capacity());
+        let buffers = self.request.target.capacity().saturating_add(self.crumbs.value.capacity());
         fields.saturating_add(buffers)
     }
 
@@ -238,7 +238,7 @@ impl Section {
                 self.expects_other |= value.is_empty() || !members(value).all(known);
             }
             Known::Host => return self.host(value),
-            Known::Cookie => self.cookie.add(value, never_indexed),
+            Known::Cookie => return Ok(self.crumb(value, never_indexed)),
             known if is_connection_specific(known) => return Err(Kind::ConnectionField),
             known => return Ok(!known.is_of_connection()),
         }
@@ -264,27 +264,35 @@ impl Section {
         Ok(())
     }
 
-    /// One `cookie`, behind all other fields.
-    fn join_cookie(&mut self) {
-        if self.cookie.present {
-            self.request.fields.append_checked(Line {
-                known: Known::Cookie,
-                name: b"cookie",
-                value: &self.cookie.value,
-                never_indexed: self.cookie.never_indexed,
-            });
+    /// Whether a crumb is a field of its own: the first is.
+    fn crumb(&mut self, crumb: &[u8], never_indexed: bool) -> bool {
+        let fields = &mut self.request.fields;
+        if fields.known(Known::Cookie).is_none() {
+            return true;
         }
+        if self.crumbs.value.is_empty() && fields.extend_last(Known::Cookie, [b"; ", crumb], never_indexed) {
+            return false;
+        }
+        self.crumbs.value.extend_from_slice(b"; ");
+        self.crumbs.value.extend_from_slice(crumb);
+        self.crumbs.never_indexed |= never_indexed;
+        false
     }
-}
 
-impl Cookie {
-    fn add(&mut self, crumb: &[u8], never_indexed: bool) {
-        if self.present {
-            self.value.extend_from_slice(b"; ");
+    /// All crumbs are one cookie.
+    fn join_crumbs(&mut self) -> Result<(), Kind> {
+        if self.crumbs.value.is_empty() {
+            return Ok(());
         }
-        self.value.extend_from_slice(crumb);
-        self.present = true;
-        self.never_indexed |= never_indexed;
+        let fields = &mut self.request.fields;
+        let never_indexed = self.crumbs.never_indexed
+            || fields.lines().any(|line| line.known == Known::Cookie && line.never_indexed);
+        let parts = [Part::First(Known::Cookie), Part::Bytes(&self.crumbs.value)];
+        fields.set_known(Known::Cookie, &parts).map_err(|_| Kind::Field)?;
+        if never_indexed {
+            fields.never_index(Known::Cookie);
+        }
+        Ok(())
     }
 }
 
