@@ -78,7 +78,8 @@ impl Connection {
         let difference = i64::from(window).saturating_sub(i64::from(self.initial_window));
         self.initial_window = window;
         if difference != 0 {
-            for (_, stream) in self.streams.iter_mut() {
+            let sending = self.streams.iter_mut().filter(|(_, stream)| stream.state.may_send());
+            for (_, stream) in sending {
                 let overflow = Error::connection(Code::FLOW_CONTROL_ERROR, Cause::WindowOverflow);
                 stream.send_window.shift(difference).map_err(|_| overflow)?;
             }
