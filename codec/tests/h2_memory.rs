@@ -192,8 +192,8 @@ fn h2_39_the_figures_of_the_docs() {
     let mut server = Holding::new();
     server.heads = Vec::new();
     server.connection.rest();
-    assert!(server.connection.heap_bytes() <= 2_560 + 1_500, "{}", server.connection.heap_bytes());
     let before = server.connection.heap_bytes();
+    assert!(before <= 2_560, "{before}");
     for n in 0..64 {
         server.feed(&headers(2 * n + 1, POST, 0));
     }

@@ -250,6 +250,19 @@ fn s6_9_2_h2_23_a_change_that_exceeds_the_maximum() {
     });
 }
 
+/// As above: a window that nothing is sent by any more can't exceed anything.
+#[test]
+fn s6_9_2_h2_23_windows_of_closed_streams_do_not_matter() {
+    every_split(|cut| {
+        let mut server = Side::server(cut);
+        server.feed([headers(1, GET, END_STREAM), window_update(1, 0x7fff_0000)].concat());
+        server.answer(1, b"x");
+        server.feed(settings(&[(4, 1 << 20)]));
+        server.assert_alive();
+        server
+    });
+}
+
 /// §6.9.2: "Prior to receiving a SETTINGS frame that sets a value for SETTINGS_INITIAL_WINDOW_SIZE, an endpoint can only
 /// use the default initial window size when sending flow-controlled frames."
 #[test]

@@ -78,9 +78,9 @@ impl Connection {
         let difference = i64::from(window).saturating_sub(i64::from(self.initial_window));
         self.initial_window = window;
         if difference != 0 {
-            // One that is closed has no window any more, even if the application still has it.
-            let live = |stream: &&mut Stream| !stream.state.is_closed();
-            for stream in self.streams.iter_mut().map(|(_, stream)| stream).filter(live) {
+            // One that has been sent to its end has no window any more, even if the application still has it.
+            let sending = self.streams.iter_mut().filter(|(_, stream)| stream.state.may_send());
+            for (_, stream) in sending {
                 let overflow = Error::connection(Code::FLOW_CONTROL_ERROR, Cause::WindowOverflow);
                 stream.send_window.shift(difference).map_err(|_| overflow)?;
             }
