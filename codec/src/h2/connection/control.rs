@@ -6,7 +6,7 @@ use super::super::flow::WINDOW_DEFAULT;
 use super::super::frame::control as frames;
 use super::super::frame::settings as settings_frames;
 use super::super::schedule::Priority;
-use super::super::stream::{Sending, State, Step, Stream};
+use super::super::stream::{Sending, State, Step};
 use super::{Connection, Event, Going, Role, StreamId};
 use crate::{Blame, Scope};
 use std::time::Duration;
