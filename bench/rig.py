@@ -20,7 +20,7 @@ READY_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 5
 START_TRIES_MAX = 3
 PR_SET_PDEATHSIG = 1
-CRATES = {"corelane": "corelane"}
+CRATES = {"corelane": "corelane", "corelane-bench": "corelane-bench"}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 

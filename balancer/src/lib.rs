@@ -10,6 +10,7 @@
 //! * [`Choose`] is the door for a policy of one's own.
 //! * [`Tried`] is the set of endpoints that a request has already been sent to.
 //! * [`retry`] says whether an attempt that failed may be followed by another.
+//! * [`RetryBudget`] says how many retries there may be among all requests.
 //! * [`count`] counts what happens: rates, what is in flight, the most frequent; and limits it.
 //!
 //! Once a picker is built, `pick` and `done` allocate nothing. [`Tried`] allocates only for an endpoint whose
@@ -48,6 +49,7 @@ mod policy;
 mod random;
 mod rendezvous;
 pub mod retry;
+mod retry_budget;
 mod rng;
 mod round_robin;
 mod tried;
@@ -58,5 +60,6 @@ pub use endpoint::{Candidate, Candidates, EndpointId};
 pub use hash::hash_bytes;
 pub use picker::{ENDPOINTS_MAX, InvalidWeights, Outcome, Picker, SUSPECT};
 pub use policy::{Factory, Policy};
+pub use retry_budget::RetryBudget;
 pub use rng::Rng;
 pub use tried::Tried;

@@ -6,6 +6,7 @@
 //! | `load` | sends requests and measures what comes back |
 //! | `origin` | a server that behaves as it is told to |
 //! | `profile` | where a running engine's requests spend their time |
+//! | `soak` | a long run among dying origins, hostile clients and reloads |
 //! | `truth` | proves itself on origins whose latencies are known |
 //! | `report` | pages with tables and plots |
 //! | `websocket` | frames and the handshake's proof |
@@ -23,6 +24,7 @@ mod load;
 mod origin;
 mod profile;
 mod report;
+mod soak;
 mod truth;
 mod units;
 mod websocket;
@@ -49,6 +51,7 @@ enum Command {
     Load(Box<load::Args>),
     Origin(origin::Args),
     Profile(profile::Args),
+    Soak(soak::Args),
     Truth(truth::Args),
 }
 
@@ -69,6 +72,7 @@ fn command(cli: Cli, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure
         Command::Load(args) => load::run(&args),
         Command::Origin(args) => origin::run(&args),
         Command::Profile(args) => profile::run(&args, env),
+        Command::Soak(args) => soak::run(&args),
         Command::Truth(args) => truth::run(&args),
     }
 }

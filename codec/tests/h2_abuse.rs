@@ -331,3 +331,64 @@ fn h2_07_h2_09_churn_of_the_table_has_an_end() {
     assert_eq!(server.ended().unwrap().1, Cause::Budget(Charge::TableBytes));
     server.assert_connection_error(Code::ENHANCE_YOUR_CALM);
 }
+
+/// A stall of the whole connection is over once there is room again, even if nobody made use of it.
+#[test]
+fn h2_14_who_has_room_is_not_stalled() {
+    let mut server = Side::server(Cut::Whole);
+    server.feed(settings(&[(4, 1 << 20)]));
+    let content = vec![b'x'; 1 << 20];
+    let head = ResponseHead { content: Length::Chunked, ..ResponseHead::new() };
+    server.feed(headers(1, GET, END_STREAM));
+    server.connection.send_response(id(1), &head, &mut server.out).unwrap();
+    assert_eq!(server.send(1, &content, true), 65_535);
+    // It is given up; the connection gets room, and is used no more for half a minute.
+    server.feed([reset(1, Code::CANCEL), window_update(0, 65_535)].concat());
+    server.connection.close(id(1));
+    server.wait(Duration::from_millis(29_990));
+    server.feed(headers(3, GET, END_STREAM));
+    server.connection.send_response(id(3), &head, &mut server.out).unwrap();
+    // Content is at hand, and the transport has no room for a moment.
+    server.connection.offer(id(3), content.len(), server.now).unwrap();
+    server.sent();
+    server.wait(Duration::from_millis(100));
+    assert_eq!(server.sent(), []);
+    assert_eq!(server.send(3, &content, true), 65_535);
+    // From here on it is stalled, and for as long as others are.
+    server.sent();
+    server.wait(Duration::from_millis(29_000));
+    assert_eq!(server.sent(), []);
+    server.wait(Duration::from_millis(2_000));
+    assert_eq!(server.sent_of(RST_STREAM)[0].code(), Code::CANCEL);
+}
+
+/// Requests that are refused because the connection holds all that it may are counted as those that are refused because
+/// too many are open.
+#[test]
+fn h2_18_refusals_for_want_of_memory_have_an_end() {
+    let mut config = Config::default();
+    config.heap_bytes_max = 1 << 10;
+    let mut server = Side::server_with(config, Cut::Whole);
+    for n in 0..200 {
+        server.feed(headers(2 * n + 1, GET, END_STREAM));
+        server.assert_alive();
+    }
+    server.feed(headers(401, GET, END_STREAM));
+    server.assert_connection_error(Code::ENHANCE_YOUR_CALM);
+    assert_eq!(server.ended().unwrap().1, Cause::Budget(Charge::RefusedStreams));
+}
+
+/// A client compares what an origin breaks with what it was asked, as a server does.
+#[test]
+fn h2_02_a_few_bad_responses_among_many_are_no_attack() {
+    let mut config = Config::default();
+    config.streams_max = 1_000;
+    let mut client = Side::client_with(config, Cut::Whole);
+    for n in 0..1_000 {
+        let stream = client.ask("/");
+        let status = if n % 3 == 0 { "2x0" } else { "200" };
+        client.feed(headers(stream, &[(":status", status)], END_STREAM));
+        client.connection.close(id(stream));
+        client.assert_alive();
+    }
+}

@@ -130,7 +130,7 @@ fn a_field_beyond_the_list_is_kept_for_the_table() {
     assert_eq!(script.last().fields, []);
     assert_eq!(
         script.last().charged,
-        Charged { bytes: 2036, fields: 1, overrun: Some(Overrun::Bytes), inserted_bytes: 2004 }
+        Charged { bytes: 2036, fields: 1, inserted_bytes: 2004, overrun: Some(Overrun::Bytes) }
     );
     let mut roomy = Decoder::new(4096);
     let block = encode(&mut Encoder::default(), &[("name", &value, Indexing::Incremental)]);

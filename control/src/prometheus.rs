@@ -1,7 +1,7 @@
 //! The numbers as Prometheus's text exposition format 0.0.4 has them.
 
 use crate::admin::view::{Gathered, Lines, fallback_reason};
-use corelane_engine::{End, EndpointStats, Metric, Phase, Snapshot};
+use corelane_engine::{End, EndpointStats, Metric, Phase, Pressure, Snapshot};
 use hdrhistogram::Histogram;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -97,12 +97,26 @@ fn about(page: &mut Page, gathered: &Gathered) {
     page.sample("corelane_build_info", &[("version", about.version), ("commit", about.commit)], 1);
     page.family("corelane_draining", "1 from the moment a drain begins.", Kind::Gauge);
     page.sample("corelane_draining", &[], u8::from(gathered.draining));
+    pressure(page, &gathered.pressure);
     page.family("corelane_lane_driver_info", "What a lane runs on, and why not on io_uring.", Kind::Gauge);
     for (lane, driver) in gathered.drivers.iter().enumerate() {
         let (lane, reason) = (lane.to_string(), fallback_reason(driver).unwrap_or_default());
         let labels = [("lane", lane.as_str()), ("driver", driver.name()), ("reason", reason)];
         page.sample("corelane_lane_driver_info", &labels, 1);
     }
+}
+
+fn pressure(page: &mut Page, pressure: &Pressure) {
+    let name = "corelane_shedding";
+    let help = "What is shed because memory or descriptors run short: 0 nothing, 1 keep-alive, 2 new requests, 3 idle connections, 4 new connections.";
+    page.family(name, help, Kind::Gauge);
+    page.sample(name, &[], pressure.shedding as u8);
+    let name = "corelane_used_ratio";
+    page.family(name, "The part that is used of what there may be, from 0 to 1.", Kind::Gauge);
+    if let Some(memory) = pressure.memory {
+        page.sample(name, &[("of", "memory")], memory);
+    }
+    page.sample(name, &[("of", "descriptors")], pressure.descriptors);
 }
 
 /// Each number of the lanes, summed and by lane. The sum is left out where endpoints have the same number, because

@@ -15,6 +15,11 @@ pub(crate) fn json(gathered: &Gathered) -> String {
         "commit": gathered.about.commit,
         "uptime_s": gathered.uptime.as_secs(),
         "draining": gathered.draining,
+        "pressure": {
+            "shedding": gathered.pressure.shedding as u8,
+            "memory_used": gathered.pressure.memory,
+            "descriptors_used": gathered.pressure.descriptors,
+        },
         "lanes": lanes(gathered),
         "merged": merged.as_ref().map(values),
         "ended": merged.as_ref().map(ended),

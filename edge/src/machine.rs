@@ -2,10 +2,6 @@
 
 use crate::{failure::Failure, plan::Serving};
 use corelane_engine::available_cpus;
-use std::{
-    fs,
-    path::{Component, Path, PathBuf},
-};
 
 /// With fewer descriptors there is no serving: the engine keeps 128 to itself, and a client needs two.
 const DESCRIPTORS_MIN: u64 = 256;
@@ -26,8 +22,7 @@ const MEMORY_OF_CONNECTION: u64 = 4 << 10;
 pub(crate) fn check(serving: &Serving) -> Result<(), Failure> {
     let descriptors = corelane_engine::raise_descriptor_limit()
         .map_err(|error| Failure::Run(format!("the descriptor limit is unknown: {error}")))?;
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let memory = memory_limit(&groups, Path::new("/sys/fs/cgroup"));
+    let memory = corelane_engine::memory_limit();
     let lanes = serving.lanes.unwrap_or_else(available_cpus) as u64;
     enough(descriptors, memory, lanes, serving.connections.max.map(|max| max as u64)).map_err(Failure::Run)
 }
@@ -59,38 +54,6 @@ fn enough(descriptors: u64, memory: Option<u64>, lanes: u64, connections: Option
     }
 }
 
-/// The least limit on the memory of the process's control group and of those around it, in bytes; none where there is
-/// no limit, or none to be seen. `groups` is what /proc/self/cgroup says.
-fn memory_limit(groups: &str, root: &Path) -> Option<u64> {
-    groups.lines().flat_map(|line| limits_of(line, root)).min()
-}
-
-fn limits_of(line: &str, root: &Path) -> Vec<u64> {
-    // hierarchy:controllers:path; version 2 has hierarchy 0 and no controllers.
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { return Vec::new() };
-    let (root, file) = match controllers {
-        "" => (root.to_owned(), "memory.max"),
-        all if all.split(',').any(|one| one == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
-        _ => return Vec::new(),
-    };
-    let mut directory: PathBuf = root.clone();
-    let mut limits: Vec<u64> = limit_in(&directory.join(file)).into_iter().collect();
-    for part in Path::new(path).components() {
-        if let Component::Normal(part) = part {
-            directory.push(part);
-            limits.extend(limit_in(&directory.join(file)));
-        }
-    }
-    limits
-}
-
-/// `max`, and the huge number by which version 1 says the same, are no limits.
-fn limit_in(file: &Path) -> Option<u64> {
-    let limit: u64 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    (limit < 1 << 60).then_some(limit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,28 +69,5 @@ mod tests {
         assert!(says.contains("at least 415 MiB") && says.contains("allowed 64 MiB"), "{says}");
         assert_eq!(enough(1 << 20, Some(512 << 20), 2, Some(100_000)), Ok(()));
         assert_eq!(enough(1 << 20, Some(1), 2, None), Ok(()), "nothing is promised");
-    }
-
-    #[test]
-    fn op_18_the_tightest_of_the_control_groups_counts() {
-        let root = std::env::temp_dir().join(format!("corelane-cgroup-{}", std::process::id()));
-        let write = |path: &str, text: &str| {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        write("a/memory.max", "1000\n");
-        write("a/b/memory.max", "max\n");
-        write("a/b/c/memory.max", "2000\n");
-        write("memory/d/memory.limit_in_bytes", "9223372036854771712\n");
-        write("memory/d/e/memory.limit_in_bytes", "500\n");
-        assert_eq!(memory_limit("0::/a/b/c\n", &root), Some(1000));
-        assert_eq!(memory_limit("0::/\n", &root), None);
-        assert_eq!(memory_limit("5:cpu,memory:/d/e\n0::/a\n", &root), Some(500));
-        assert_eq!(memory_limit("5:memory:/d\n", &root), None);
-        for nonsense in ["", "x", "0::", "0::/../../a", "::::"] {
-            memory_limit(nonsense, &root);
-        }
-        fs::remove_dir_all(&root).unwrap();
     }
 }

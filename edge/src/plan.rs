@@ -8,7 +8,7 @@ use crate::{
     words::plural,
 };
 use corelane_control::log::Format;
-use corelane_engine::{Builder, Driver, Pin, Settings};
+use corelane_engine::{Builder, Driver, Overload, Pin, Settings};
 
 /// What is to be served.
 pub(crate) struct Plan {
@@ -33,6 +33,7 @@ pub(crate) struct Serving {
     pub(crate) driver: Driver,
     pub(crate) exchanges: Settings,
     pub(crate) connections: Connections,
+    pub(crate) overload: Overload,
     pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,
     pub(crate) names: NamesEvery,
@@ -57,6 +58,7 @@ impl Serving {
             driver: args.driver(),
             exchanges: args.exchanges(),
             connections: Connections::default(),
+            overload: Overload::default(),
             admin: args.admin.clone(),
             logs: args.logs(format),
             names: args.names(),
@@ -72,6 +74,7 @@ impl Serving {
             .settings(self.exchanges.clone())
             .max_connections(self.connections.max)
             .max_connections_per_source(self.connections.per_source_max)
+            .overload(self.overload)
     }
 }
 
@@ -99,6 +102,7 @@ impl Fixed {
             ("admin.listen", admin.join(", ")),
             ("limits.connections_max", max),
             ("limits.connections_per_source_max", per_source),
+            ("overload", format!("{:?}", serving.overload)),
             ("log.access", if is_on { "on" } else { "off" }.to_owned()),
         ]
         .into_iter()

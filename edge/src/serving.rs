@@ -80,6 +80,7 @@ fn serving(config: &Config) -> Serving {
         driver: config.driver,
         exchanges: config.terms.engine.clone(),
         connections: config.connections,
+        overload: config.overload,
         admin: config.admin.clone(),
         logs: config.logs.clone(),
         names: config.names,

@@ -3,6 +3,7 @@
 use crate::{
     flight::FlightRecorder,
     io::driver::Driver,
+    overload::Overload,
     sink::{Event, Sink},
 };
 
@@ -17,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) connections_max: usize,
     /// Client connections of one source.
     pub(crate) connections_per_source_max: Option<u32>,
+    pub(crate) overload: Overload,
     pub(crate) flight: FlightRecorder,
     pub(crate) sink: Option<Box<SinkFactory>>,
     pub(crate) event: Option<Box<EventHook>>,

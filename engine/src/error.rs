@@ -62,6 +62,8 @@ pub enum ErrorKind {
     /// This process or machine has run out of descriptors, ports or memory, or of room for
     /// [work](crate::Lane::offload) that waits for a thread.
     Exhausted,
+    /// The process runs [short](crate::Overload) of memory or descriptors.
+    Overloaded,
     /// The drain's grace is over.
     Drained,
     /// There is more content than may be.
@@ -184,9 +186,14 @@ impl Error {
             (Side::Downstream, ErrorKind::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (Side::Downstream, _) => StatusCode::BAD_REQUEST,
             (Side::Upstream, ErrorKind::Timeout | ErrorKind::TooSlow) => StatusCode::GATEWAY_TIMEOUT,
-            (_, ErrorKind::NoEndpoint | ErrorKind::Busy | ErrorKind::Drained | ErrorKind::Exhausted) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            (
+                _,
+                ErrorKind::NoEndpoint
+                | ErrorKind::Busy
+                | ErrorKind::Drained
+                | ErrorKind::Exhausted
+                | ErrorKind::Overloaded,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
             (Side::Upstream, _) => StatusCode::BAD_GATEWAY,
             (Side::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -254,6 +261,7 @@ impl fmt::Display for ErrorKind {
             Self::Busy => f.write_str("as many connections as there may be"),
             Self::Panicked => f.write_str("panicked"),
             Self::Exhausted => f.write_str("no descriptor, port, memory or thread left here"),
+            Self::Overloaded => f.write_str("too little memory or too few descriptors left for more"),
             Self::Drained => f.write_str("cut off by the end of the drain"),
             Self::TooLarge => f.write_str("more content than may be"),
             Self::NotReplayable => f.write_str("the content cannot be sent again"),

@@ -9,6 +9,8 @@ use crate::{
     handler::Handler,
     lane::caught,
     message::{Request, Response},
+    metrics::Metric,
+    overload::Shedding,
     record::End,
     relay, settle,
     tunnel::{self, Rest},
@@ -38,7 +40,8 @@ pub(crate) async fn serve<H: Handler>(
     handler: Rc<H>,
 ) -> After {
     let exchange = Exchange::open(&connection);
-    if connection.lane.is_draining() || connection.door.is_retired() {
+    let shedding = connection.lane.shedding();
+    if connection.lane.is_draining() || connection.door.is_retired() || shedding >= Shedding::NoKeepAlive {
         connection.close_after();
     }
     let answer = match received.and_then(|head| admit(head, &exchange)) {
@@ -129,6 +132,11 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
             None => record.request_id.extend_from_slice(&lane.request_id()),
         }
     });
+    if lane.shedding() >= Shedding::Refuse {
+        lane.0.metrics.count(Metric::RequestsShed);
+        lane.give_request(head);
+        return Err(Error::new(Side::Internal, Stage::Route, ErrorKind::Overloaded));
+    }
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         // A proxy that digs tunnels, or echoes credentials, does so because somebody asked for it.
         exchange.connection().close_after();

@@ -12,6 +12,7 @@ use crate::{
     io::{self, Listener, system},
     lane::Lane,
     metrics::Metric,
+    overload::Shedding,
     shared::sources::Counted,
     sink::Event,
 };
@@ -52,6 +53,11 @@ pub(crate) async fn accept<F, S>(
                     if !std::mem::replace(&mut full, true) {
                         entrance.say_full();
                     }
+                    lane.serving(&watch, pause(&lane)).await;
+                    break;
+                }
+                // The watch has said it.
+                Came::Short => {
                     lane.serving(&watch, pause(&lane)).await;
                     break;
                 }
@@ -97,6 +103,8 @@ enum Came {
     Nobody,
     /// There are as many as there may be.
     Full,
+    /// The process runs short of memory or descriptors.
+    Short,
     Failed(std::io::Error),
 }
 
@@ -124,6 +132,9 @@ where
 
     /// Lets the next one in, if there is one and there is room.
     fn let_in(&self) -> Came {
+        if self.lane.shedding() >= Shedding::StopAccept {
+            return Came::Short;
+        }
         if self.lane.0.process.crowd.all.try_take(self.lane.id()) { self.take() } else { Came::Full }
     }
 

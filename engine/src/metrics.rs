@@ -64,6 +64,7 @@ metrics! {
     UpstreamConnectErrors counter "upstream_connect_errors_total" "Upstream connections that could not be made.";
     UpstreamRequests counter "upstream_requests_total" "Requests sent to origins, retries among them.";
     UpstreamReused counter "upstream_reused_total" "Requests sent on a pooled connection.";
+    UpstreamNoPort counter "upstream_no_port_total" "Upstream connections that could not be made because no local address or port was left for them.";
     UpstreamIdle gauge "upstream_idle" "Upstream connections in the pool.";
     UpstreamStale counter "upstream_stale_total" "Pooled connections that were found closed, or with stray bytes.";
     UpstreamBorrowed counter "upstream_borrowed_total" "Requests sent on a pooled connection that another lane has lent.";
@@ -72,13 +73,17 @@ metrics! {
     UpstreamQueueRefused counter "upstream_queue_refused_total" "Requests refused because that queue was full.";
     Letters counter "letters_total" "Messages sent to other lanes.";
     Retries counter "retries_total" "Attempts after the first.";
+    RetriesRefused counter "retries_refused_total" "Failures that were not tried again because the budget for retries was spent.";
     Tunnels counter "tunnels_total" "Connections switched to another protocol.";
     TunnelsOpen gauge "tunnels_open" "Tunnels open.";
     Panics counter "panics_total" "Exchanges whose handler panicked.";
     EnginePanics counter "engine_panics_total" "Panics outside an exchange, after which the lane went on.";
+    RequestsShed counter "requests_shed_total" "Requests refused because the process runs short of memory or descriptors.";
+    ConnectionsShed counter "connections_shed_total" "Idle connections, of clients and to upstreams, closed because the process runs short of memory or descriptors.";
     Slow counter "requests_slow_total" "Requests that took so long that the flight recorder keeps them.";
     Deadlines gauge "deadlines" "Deadlines that the lane keeps, those that no longer matter among them.";
     BuffersKept gauge "buffers_kept" "Free buffers that the lane holds.";
+    Tasks gauge "tasks" "Tasks of the lane's own and of handlers that run beside requests.";
 }
 
 macro_rules! phases {

@@ -26,7 +26,7 @@ impl Pace {
     /// A piece has come.
     pub(crate) fn came(&mut self, bytes: usize, lane: &Lane) {
         if let Some(since) = self.asking.take() {
-            self.asked += lane.about_now().saturating_sub(since);
+            self.asked += lane.awake().saturating_sub(since);
         }
         self.bytes += bytes as u64;
         self.due = None;
@@ -35,7 +35,7 @@ impl Pace {
     /// Nothing has come. Gives the moment until which that is all right; `rated` says whether the minimum rate holds,
     /// which is measured only while we are asking for bytes.
     pub(crate) fn wait(&mut self, lane: &Lane, timeouts: &Timeouts, rated: bool) -> Result<Tick> {
-        let now = lane.about_now();
+        let now = lane.awake();
         let since = *self.asking.get_or_insert(now);
         let due = *self.due.get_or_insert_with(|| lane.after(timeouts.between_bytes));
         let late = |kind| Err(Error::new(Side::Downstream, Stage::Transfer, kind));

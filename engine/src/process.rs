@@ -5,6 +5,7 @@ use crate::{
     crowd::Crowd,
     engine::available_cpus,
     io::{Map, clock::Clock},
+    overload::Gauge,
     shared::{board::Board, desk::Desk, limit::Limit, workers::Workers},
     sink::Event,
     upstream::Peer,
@@ -26,6 +27,8 @@ pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) crowd: Crowd,
+    /// How short the process is of what it needs.
+    pub(crate) gauge: Gauge,
     /// One for each lane.
     pub(crate) desks: Vec<Desk>,
     boards: Registry<Peer, Board>,
@@ -40,6 +43,7 @@ impl Process {
         Ok(Self {
             config,
             crowd,
+            gauge: Gauge::default(),
             clock: Clock::start(),
             desks,
             boards: Registry::default(),

@@ -110,6 +110,8 @@ pub enum End {
     NoUpstream,
     /// The cluster has as many connections as it may, and the queue was full or the wait too long.
     UpstreamBusy,
+    /// It was refused, because the process runs [short](crate::Overload) of memory or descriptors.
+    Overloaded,
     /// The handler returned an error of its own.
     Handler,
     /// The handler panicked.
@@ -122,7 +124,7 @@ pub enum End {
 
 impl End {
     /// Every reason, for tables of counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Done,
         Self::ClientClosed,
         Self::ClientTimeout,
@@ -134,6 +136,7 @@ impl End {
         Self::UpstreamProtocol,
         Self::NoUpstream,
         Self::UpstreamBusy,
+        Self::Overloaded,
         Self::Handler,
         Self::Panicked,
         Self::Drained,
@@ -154,6 +157,7 @@ impl End {
             Self::UpstreamProtocol => "upstream_protocol",
             Self::NoUpstream => "no_upstream",
             Self::UpstreamBusy => "upstream_busy",
+            Self::Overloaded => "overloaded",
             Self::Handler => "handler",
             Self::Panicked => "panicked",
             Self::Drained => "drained",
@@ -167,6 +171,7 @@ impl From<&Error> for End {
         match (error.side(), error.stage(), error.kind()) {
             (_, _, ErrorKind::Panicked) => Self::Panicked,
             (_, _, ErrorKind::Drained) => Self::Drained,
+            (_, _, ErrorKind::Overloaded) => Self::Overloaded,
             (_, _, ErrorKind::NoEndpoint) => Self::NoUpstream,
             (_, _, ErrorKind::Busy) => Self::UpstreamBusy,
             (Side::Downstream, _, ErrorKind::Timeout | ErrorKind::TooSlow) => Self::ClientTimeout,

@@ -25,6 +25,10 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// When a failed attempt may be followed by another.
     pub retry: RetryPolicy,
+    /// How many of a cluster's requests may be tried again, in per cent: with more that fail, each lane gives the failure to
+    /// the client instead, so that an origin in trouble is not asked twice as often because of it. Ten at once, and one in
+    /// each second, are always there; attempts that reached no origin cost nothing. Default 20.
+    pub retry_budget_percent: u16,
     /// The most content that a request may have, in bytes; more is a 413. Default: no limit.
     pub content_bytes_max: Option<u64>,
     /// Content of a request that is kept for another attempt, in bytes; with more it cannot be tried again once it
@@ -55,6 +59,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
+            retry_budget_percent: 20,
             content_bytes_max: None,
             replay_bytes_max: 64 << 10,
             abort_on_half_close: false,

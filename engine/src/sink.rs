@@ -1,6 +1,11 @@
 //! What an engine tells whoever runs it: records of exchanges, and events of its own.
 
-use crate::{address::Address, io::driver::Running, record::Record};
+use crate::{
+    address::Address,
+    io::driver::Running,
+    overload::{Scarce, Shedding},
+    record::Record,
+};
 use std::{fmt, net::IpAddr, time::Duration};
 
 /// Takes the records of one lane. It runs on the lane, so it must never block.
@@ -61,6 +66,15 @@ pub enum Event {
         source: IpAddr,
         /// [`Builder::max_connections_per_source`](crate::Builder::max_connections_per_source).
         connections: u64,
+    },
+    /// The process runs short of something, or no longer as short as before: what is [shed](crate::Overload) from now on.
+    Overload {
+        /// What is done.
+        shedding: Shedding,
+        /// What there is too little of.
+        scarce: Scarce,
+        /// How much of it is used.
+        used_percent: u64,
     },
     /// An endpoint could not be connected to. Said at most once a second for each endpoint and lane.
     Unreachable {
@@ -136,6 +150,9 @@ impl Event {
         match self {
             Self::Listening { .. } | Self::Draining { .. } => Level::Info,
             Self::LaneStarted { driver: Running::Uring, .. } | Self::LaneEnded { cut: 0, .. } => Level::Info,
+            Self::Overload { shedding: Shedding::Nothing, .. } => Level::Info,
+            Self::Overload { shedding: Shedding::NoKeepAlive, .. } => Level::Warn,
+            Self::Overload { .. } => Level::Error,
             Self::LaneStarted { .. }
             | Self::AcceptFailed { .. }
             | Self::Full { .. }
@@ -169,6 +186,12 @@ impl fmt::Display for Event {
                 f,
                 "{address} turns {source} away: it has {connections} connections, which is the limit for one source"
             ),
+            Self::Overload { shedding: Shedding::Nothing, scarce, used_percent } => {
+                write!(f, "{used_percent} % of the {scarce} are used: enough again, nothing is shed any more")
+            }
+            Self::Overload { shedding, scarce, used_percent } => {
+                write!(f, "{used_percent} % of the {scarce} are used: {shedding} until there is more")
+            }
             Self::Unreachable { endpoint, error } => write!(f, "cannot connect to {endpoint}: {error}"),
             Self::HandlerPanicked { lane, message, request_id } => {
                 write!(f, "a handler panicked on lane {lane}, request {request_id}: {message}")

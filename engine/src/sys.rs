@@ -209,6 +209,28 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
+/// How long the kernel goes on with a TCP connection whose peer acknowledges nothing, or whose window stays shut
+/// (`TCP_USER_TIMEOUT`, tcp(7)), at least: twice the default of [`Timeouts::between_bytes`](crate::Timeouts). It ends what
+/// no deadline of ours sees any more, such as an answer that was left to the kernel when its connection was closed; its own
+/// limit is some fifteen minutes of retries, and none for a window that stays shut.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+
+/// Has the kernel be as patient with a connection's peer as we are, where that is more than usual: see
+/// [`UNACKNOWLEDGED`].
+pub(crate) fn be_patient(fd: RawFd, between_bytes: Duration) {
+    let patience = between_bytes.saturating_mul(2);
+    if patience <= UNACKNOWLEDGED {
+        return;
+    }
+    let millis = libc::c_uint::try_from(patience.as_millis()).unwrap_or(libc::c_uint::MAX);
+    let length = size_of::<libc::c_uint>() as libc::socklen_t;
+    // SAFETY: the pointer is to a live integer and the length is its size; the caller keeps `fd` open. A unix socket has
+    // no such option, and no need of it.
+    unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, (&raw const millis).cast(), length);
+    }
+}
+
 /// A descriptor to give up when there is no other.
 pub(crate) fn reserve() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
@@ -222,6 +244,7 @@ pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(
         Address::Ip(address) => {
             let socket = Socket::new(Domain::for_address(*address), stream, Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
             if let Some(source) = source {
                 // The port is chosen when it connects, and then may be one that is in use towards another address:
                 // otherwise no more than some 28,000 connections could begin at one source (ip(7)).
@@ -289,8 +312,9 @@ pub(crate) fn listen(address: SocketAddr, first: bool) -> io::Result<(OwnedFd, S
         drop(open(false)?);
     }
     let socket = open(true)?;
-    // Accepted sockets inherit it: one setsockopt less for each connection.
+    // Accepted sockets inherit both: two setsockopt less for each connection.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     socket.listen(BACKLOG)?;
     let socket = std::net::TcpListener::from(socket);
     let address = socket.local_addr()?;
@@ -358,6 +382,23 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// The part of the descriptors that this process may have which are open, from 0 to 1; 0 where that cannot be seen.
+pub(crate) fn descriptors_used() -> f64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live `rlimit`.
+    if checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }).is_err() {
+        return 0.0;
+    }
+    let open = "/proc/self/fd";
+    let open = match std::fs::metadata(open).map(|directory| directory.len()) {
+        // Kernels before 6.2 do not tell (proc_pid_fd(5)), so they are counted, among them the one that counts.
+        Ok(0) => std::fs::read_dir(open).map_or(0, |open| (open.count() as u64).saturating_sub(1)),
+        Ok(open) => open,
+        Err(_) => 0,
+    };
+    open as f64 / limit.rlim_cur.max(1) as f64
 }
 
 /// Calls of a stack that are told.
@@ -445,4 +486,30 @@ pub(crate) fn random() -> u64 {
     // short once the kernel's pool is ready (getrandom(2)).
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn slo_07_the_kernel_gives_up_on_peers_that_acknowledge_nothing() {
+        let (listener, address) = listen(([127, 0, 0, 1], 0).into(), true).expect("a port");
+        let (ours, _) = connect(&Address::Ip(address), None).expect("it listens");
+        let (theirs, _) = loop {
+            match accept(listener.as_raw_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => break accepted.expect("it waits"),
+            }
+        };
+        for fd in [&ours, &theirs] {
+            let socket = SockRef::from(fd);
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
+            be_patient(fd.as_raw_fd(), Duration::from_secs(60));
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
+            be_patient(fd.as_raw_fd(), Duration::from_secs(300));
+            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(Duration::from_secs(600)));
+        }
+    }
 }

@@ -20,7 +20,9 @@ pub struct Timeouts {
     /// For the head of a response, from the end of the request; interim responses do not extend it. Then 504.
     /// Default 60 s.
     pub upstream_head: Duration,
-    /// Between two pieces of content, and for the progress of a send, on either side. Default 60 s.
+    /// Between two pieces of content, and for the progress of a send, on either side. The kernel gives a TCP connection
+    /// up (`TCP_USER_TIMEOUT`) whose peer has acknowledged nothing for twice as long, and not before 2 minutes.
+    /// Default 60 s.
     pub between_bytes: Duration,
     /// For a whole exchange. Default: none.
     pub request: Option<Duration>,

@@ -97,7 +97,7 @@ pub(crate) struct Wheel {
     enrolled: Cell<usize>,
     /// The last turn has not come to the end of its slot.
     is_within: Cell<bool>,
-    /// Whoever turns the wheel, asleep while nothing is enrolled; the wheel's time stands still then.
+    /// Whoever turns the wheel, asleep while there is nothing to turn it for; the wheel's time stands still then.
     turner: RefCell<Option<Waker>>,
 }
 
@@ -162,6 +162,11 @@ impl Wheel {
         timer.enrolled.set(at);
         self.slots[(at % SLOTS) as usize].borrow_mut().push(timer.clone());
         self.enrolled.set(self.enrolled.get() + 1);
+        self.rouse();
+    }
+
+    /// There is something to turn it for.
+    pub(crate) fn rouse(&self) {
         if let Some(turner) = self.turner.take() {
             turner.wake();
         }

@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 use support::{
+    Balancer,
+    clock::timed,
     peer::{Peer, Scripted, nobody, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -481,5 +483,34 @@ fn an_emptied_body_is_sent_as_none() {
         client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
         assert_eq!(client.message().text(), "- ");
         assert_eq!(client.get("/").text(), "- ");
+    });
+}
+
+#[test]
+fn up_16_an_origin_that_fails_every_other_request_is_asked_hardly_more_often() {
+    on_both(|driver| {
+        const REQUESTS: usize = 600;
+        let asked = Arc::<AtomicUsize>::default();
+        let count = asked.clone();
+        let origin = Scripted::start(move |peer| {
+            while peer.try_message().is_some() {
+                if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+                    return;
+                }
+                peer.send(ok("fine"));
+            }
+        });
+        let retry = RetryPolicy { attempts_max: 4, on_fresh_connection: true, ..RetryPolicy::default() };
+        let cluster = origin.cluster();
+        let builder = Engine::builder().driver(driver).lanes(1).retry(retry);
+        let rig = Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
+        let mut client = Peer::connect(rig.address());
+        let (failed, took) = timed(|| (0..REQUESTS).filter(|_| client.get("/").status() != 200).count());
+        let asked = asked.load(Ordering::SeqCst);
+        let most = REQUESTS * 12 / 10 + 10 + took.as_secs() as usize + 1;
+        assert!(asked <= most, "{asked} attempts at {REQUESTS} requests");
+        assert!(asked >= REQUESTS * 115 / 100, "{asked} attempts: the budget is used");
+        assert_eq!(rig.value(Metric::Retries) as usize, asked - REQUESTS);
+        assert_eq!(rig.value(Metric::RetriesRefused) as usize, failed, "of {REQUESTS}");
     });
 }

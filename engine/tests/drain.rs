@@ -2,9 +2,9 @@
 
 mod support;
 
-use corelane_engine::{Driver, End, Engine, Event, Metric, Response, StatusCode, Timeouts};
+use corelane_engine::{Driver, End, Engine, Event, Metric, Response, StatusCode, Timeouts, Tunnel};
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,
@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 use support::{
-    clock::{now, on_time, timed, until},
+    alone,
+    clock::{now, on_time, poll, timed, until},
     peer::{Over, Peer, Scripted},
     rig::{Fun, Rig, on_both},
 };
@@ -251,7 +252,7 @@ fn a_drain_is_not_slowed_down_by_another() {
         let _busy = in_flight(&rig);
         let began = now();
         rig.handle.drain();
-        support::clock::poll(GRACE - Duration::from_millis(100), || None::<()>);
+        poll(GRACE - Duration::from_millis(100), || None::<()>);
         rig.handle.drain();
         rig.ended();
         let took = now().duration_since(began);
@@ -316,5 +317,89 @@ fn pooled_connections_are_closed_with_the_engine() {
         rig.handle.drain();
         rig.ended();
         is_closed.recv_timeout(support::PATIENCE).expect("the origin sees the end");
+    });
+}
+
+/// Answers at once; `/waits` never; `/tunnel` becomes one in which nothing is said.
+fn patient(driver: Driver, timeouts: Timeouts) -> Rig {
+    async fn silent(mut tunnel: Tunnel) -> corelane_engine::Result<()> {
+        while tunnel.receive().await?.is_some() {}
+        Ok(())
+    }
+    let builder = Engine::builder().lanes(2).driver(driver).timeouts(timeouts);
+    Rig::start(builder.serve("127.0.0.1:0", |lane| {
+        let lane = lane.clone();
+        Ok(Fun(async move |request: corelane_engine::Request| match request.path() {
+            "/waits" => {
+                lane.sleep(LONG).await;
+                Ok(Response::text(StatusCode::OK, "late\n"))
+            }
+            "/tunnel" => request.upgrade(silent),
+            _ => Ok(Response::text(StatusCode::OK, "done\n")),
+        }))
+    }))
+}
+
+/// When each of these connections ended, whatever came before, in the order in which they did.
+fn ends_of(mut connections: Vec<TcpStream>) -> Vec<Duration> {
+    let (began, mut ends, mut piece) = (now(), Vec::new(), [0; 1024]);
+    for connection in &connections {
+        connection.set_nonblocking(true).expect("it can be");
+    }
+    let over = poll(LONG, || {
+        connections.retain_mut(|connection| match connection.read(&mut piece) {
+            Ok(count) if count > 0 => true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+            _ => {
+                ends.push(now() - began);
+                false
+            }
+        });
+        connections.is_empty().then_some(())
+    });
+    assert!(over.is_some(), "{} are still open", connections.len());
+    ends
+}
+
+#[test]
+fn op_09_a_drain_spreads_the_ends_of_a_crowd_over_a_second_and_cuts_the_long_ones_at_its_own() {
+    const NAME: &str =
+        "op_09_a_drain_spreads_the_ends_of_a_crowd_over_a_second_and_cuts_the_long_ones_at_its_own";
+    const CROWD: usize = 2000;
+    const GRACE: Duration = Duration::from_secs(3);
+    alone(NAME, || {
+        for driver in [Driver::Auto, Driver::Epoll] {
+            let rig = patient(driver, grace(GRACE));
+            let open = |request: &str| {
+                let mut stream = TcpStream::connect(rig.address()).expect("it listens");
+                stream.write_all(request.as_bytes()).expect("there is room");
+                stream
+            };
+            let idle: Vec<_> = (0..CROWD).map(|_| open("GET / HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+            until("all are served", || rig.value(Metric::Responses2xx) == CROWD as u64);
+            let mut long: Vec<_> = (0..100).map(|_| open("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+            let upgrade = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            long.extend((0..20).map(|_| open(upgrade)));
+            until("all are under way", || rig.value(Metric::RequestsOpen) == 120);
+            rig.handle.drain();
+            let ends = ends_of(idle);
+            // A second, and what a busy machine adds.
+            let last = ends[CROWD - 1];
+            assert!(last <= Duration::from_millis(2000), "{last:?}");
+            // Not all come back at one moment.
+            for tenth in 0..20 {
+                let (from, to) = (tenth * 100, tenth * 100 + 100);
+                let count = ends.iter().filter(|end| (from..to).contains(&end.as_millis())).count();
+                assert!(count <= CROWD / 2, "{count} of {CROWD} between {from} and {to} ms");
+            }
+            let (cut, took) = timed(|| ends_of(long));
+            assert_eq!(cut.len(), 120);
+            assert!(took >= Duration::from_millis(500) && took <= GRACE + Duration::from_secs(2), "{took:?}");
+            assert!(last + cut[0] >= GRACE - Duration::from_millis(100), "{last:?} and {:?}", cut[0]);
+            rig.ended();
+            let ends: Vec<End> = rig.records.try_iter().map(|record| record.end).collect();
+            assert_eq!(ends.iter().filter(|end| **end == End::Drained).count(), 120);
+        }
     });
 }

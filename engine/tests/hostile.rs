@@ -8,13 +8,14 @@ use corelane_engine::{
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 use support::{
     Balancer, PATIENCE, alone,
-    clock::{now, poll, until},
-    exhausted::Exhausted,
+    clock::{now, timed, until},
+    exhausted::{Exhausted, sheds_nothing},
     peer::{Peer, Scripted},
     rig::{Fun, Rig, on_both},
 };
@@ -23,7 +24,7 @@ use support::{
 const HEAD: Duration = Duration::from_secs(1);
 
 fn hello(driver: Driver, lanes: usize, timeouts: Timeouts) -> Rig {
-    let builder = Engine::builder().driver(driver).lanes(lanes).timeouts(timeouts);
+    let builder = Engine::builder().driver(driver).lanes(lanes).timeouts(timeouts).overload(sheds_nothing());
     let hello = |_: &corelane_engine::Lane| {
         Ok(Fun(async |_: Request| Ok::<_, Error>(Response::text(StatusCode::OK, "hello"))))
     };
@@ -67,33 +68,104 @@ impl Slow {
     }
 }
 
+/// The 99th percentile of the latencies of a client that behaves, while `on` holds: at least a hundred of them.
+fn p99(client: &mut Peer, mut on: impl FnMut(usize) -> bool) -> Duration {
+    let mut all = Vec::new();
+    while on(all.len()) || all.len() < 100 {
+        let (answer, took) = timed(|| client.get("/"));
+        assert_eq!(answer.status(), 200);
+        all.push(took);
+    }
+    all.sort();
+    all[all.len() * 99 / 100]
+}
+
+/// That those who behave notice next to nothing.
+#[track_caller]
+fn is_as_good(busy: Duration, quiet: Duration) {
+    let most = (2 * quiet).max(quiet + Duration::from_millis(5));
+    assert!(busy <= most, "p99 {busy:?}, and {quiet:?} without them");
+}
+
 #[test]
 fn slo_01_a_thousand_heads_that_trickle_in_are_refused_in_time_and_hold_up_nobody() {
     const CROWD: usize = 1000;
-    for driver in [Driver::Auto, Driver::Epoll] {
-        let mut timeouts = Timeouts::default();
-        timeouts.client_head = HEAD;
-        let rig = hello(driver, 2, timeouts);
-        let began = now();
-        let mut crowd: Vec<Slow> = (0..CROWD).map(|_| Slow::connect(rig.address())).collect();
-        for slow in &mut crowd {
-            slow.stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").expect("there is room");
+    // One buffer each, of which a few bytes are used, and what belongs to a connection.
+    const BYTES_EACH: usize = (32 << 10) + (4 << 10);
+    alone("slo_01_a_thousand_heads_that_trickle_in_are_refused_in_time_and_hold_up_nobody", || {
+        corelane_engine::keep_buffers_apart();
+        for driver in [Driver::Auto, Driver::Epoll] {
+            let mut timeouts = Timeouts::default();
+            timeouts.client_head = HEAD;
+            let rig = hello(driver, 2, timeouts);
+            let mut good = Peer::connect(rig.address());
+            let quiet = p99(&mut good, |count| count < 500);
+            let (before, began) = (resident_bytes(), now());
+            let mut crowd: Vec<Slow> = (0..CROWD).map(|_| Slow::connect(rig.address())).collect();
+            for slow in &mut crowd {
+                slow.stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").expect("there is room");
+            }
+            let mut most = 0;
+            let busy = p99(&mut good, |_| {
+                // A part of them each time, so that this thread holds nobody up, either.
+                crowd.iter_mut().filter(|slow| !slow.over).take(50).for_each(Slow::trickle);
+                crowd.rotate_left(50);
+                most = most.max(resident_bytes().saturating_sub(before));
+                let late = now() - began > PATIENCE;
+                assert!(!late, "{} are left", crowd.iter().filter(|slow| !slow.over).count());
+                crowd.iter().any(|slow| !slow.over)
+            });
+            // From the first byte to the refusal, whatever came between; the last to connect has as long as the first.
+            let took = now() - began;
+            assert!(took >= HEAD, "{took:?} is too early");
+            for slow in &crowd {
+                let answer = String::from_utf8_lossy(&slow.received);
+                assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+            }
+            until("they are gone", || rig.value(Metric::ConnectionsOpen) == 1);
+            is_as_good(busy, quiet);
+            assert!(most <= CROWD * BYTES_EACH, "{} bytes each", most / CROWD);
+            drop(good);
+            rig.finish();
         }
-        let mut good = Peer::connect(rig.address());
-        let over = poll(PATIENCE, || {
-            crowd.iter_mut().filter(|slow| !slow.over).for_each(Slow::trickle);
-            assert_eq!(good.get("/").status(), 200);
-            crowd.iter().all(|slow| slow.over).then(now)
-        });
-        // From the first byte to the refusal, whatever came between; the last to connect has as long as the first.
-        let took = over.expect("all are over").duration_since(began);
-        assert!(took >= HEAD, "{took:?} is too early");
-        for slow in &crowd {
-            let answer = String::from_utf8_lossy(&slow.received);
-            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    });
+}
+
+#[test]
+fn res_07_connections_as_fast_as_they_can_be_opened_hold_up_nobody_who_is_in() {
+    const FLOODS: usize = 2;
+    alone("res_07_connections_as_fast_as_they_can_be_opened_hold_up_nobody_who_is_in", || {
+        for driver in [Driver::Auto, Driver::Epoll] {
+            let rig = hello(driver, 2, Timeouts::default());
+            let mut good = Peer::connect(rig.address());
+            let quiet = p99(&mut good, |count| count < 500);
+            let (over, opened) = (AtomicBool::new(false), AtomicUsize::new(0));
+            let address = rig.address();
+            let busy = thread::scope(|scope| {
+                for _ in 0..FLOODS {
+                    scope.spawn(|| {
+                        while !over.load(Ordering::Relaxed) {
+                            // With a reset, so that ports do not run out.
+                            let Ok(stream) = TcpStream::connect(address) else { continue };
+                            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                            opened.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                let began = now();
+                let busy = p99(&mut good, |_| now() - began < Duration::from_secs(1));
+                over.store(true, Ordering::Relaxed);
+                busy
+            });
+            let opened = opened.load(Ordering::Relaxed);
+            assert!(opened > 1000, "{opened} are no flood");
+            is_as_good(busy, quiet);
+            until("all are gone", || rig.value(Metric::ConnectionsOpen) == 1);
+            assert!(rig.value(Metric::Connections) > 1000);
+            drop(good);
+            rig.finish();
         }
-        until("they are gone", || rig.value(Metric::ConnectionsOpen) == 1);
-    }
+    });
 }
 
 #[test]

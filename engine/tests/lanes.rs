@@ -232,6 +232,36 @@ fn up_14_the_queue_before_a_full_cluster_has_an_end_in_length_and_time() {
 }
 
 #[test]
+fn up_14_a_stampede_on_a_cold_origin_meets_a_most_of_connections_and_a_bounded_queue() {
+    on_both(|driver| {
+        const CROWD: usize = 400;
+        const CONNECTIONS: u32 = 8;
+        const QUEUE: u32 = 100;
+        let origin = Scripted::start(|peer| {
+            while peer.try_message().is_some() {
+                // So slow that there is a queue.
+                assert_eq!(peer.more(Duration::from_millis(20)), Ok(false));
+                if !peer.try_send(ok("fine")) {
+                    return;
+                }
+            }
+        });
+        let cluster = origin.cluster().connections_max(Some(CONNECTIONS)).queue(QUEUE, PATIENCE).name("cold");
+        let rig = Rig::start(forwarding(Engine::builder().driver(driver).lanes(2), cluster));
+        let mut crowd: Vec<Peer> = (0..CROWD).map(|_| Peer::connect(rig.address())).collect();
+        for client in &mut crowd {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        let statuses: Vec<u16> = crowd.iter_mut().map(|client| client.message().status()).collect();
+        let served = statuses.iter().filter(|status| **status == 200).count();
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+        assert!(served >= QUEUE as usize, "{served}");
+        assert_eq!(rig.value(Metric::UpstreamQueueRefused) as usize, CROWD - served);
+        assert!(origin.connections() <= CONNECTIONS as usize, "{}", origin.connections());
+    });
+}
+
+#[test]
 fn op_11_a_lane_whose_thread_ends_is_rebuilt_on_the_same_sockets() {
     on_both(|driver| {
         let origin = Scripted::echo();

@@ -21,7 +21,7 @@ use std::{
 use support::{
     Balancer, PATIENCE, alone,
     clock::{compute, poll, timed, until},
-    exhausted::Exhausted,
+    exhausted::{Exhausted, sheds_nothing},
     peer::{Message, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
 };
@@ -737,7 +737,7 @@ fn res_02_running_out_of_descriptors_says_nothing_of_an_endpoint() {
         for driver in [Driver::Auto, Driver::Epoll] {
             let cluster = Cluster::round_robin([named("a").to_string(), named("b").to_string()]);
             let cluster = cluster.resolve().expect("addresses");
-            let builder = Engine::builder().lanes(1).driver(driver);
+            let builder = Engine::builder().lanes(1).driver(driver).overload(sheds_nothing());
             let rig =
                 Rig::start(builder.serve("127.0.0.1:0", move |lane| Ok(Balancer(lane.upstream(&cluster)))));
             let mut client = Peer::connect(rig.address());

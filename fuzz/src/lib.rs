@@ -11,6 +11,9 @@
 //! | [`forward::responses`] | bytes from an origin | the same; what was cut short is never made whole |
 //! | [`hpack::promises::any_octets`] | header blocks | a decoder too simple to be wrong sees the same, in bounded memory |
 //! | [`hpack::promises::any_fields`] | fields and table sizes | they come back; no secret is in a table |
+//! | [`h2::server`], [`h2::client`] | bytes of HTTP/2 | cuts change nothing; nothing spins; memory has its limit |
+//! | [`h2::frames`] | frames and an application, in any order | what goes out may be sent where it stands |
+//! | [`h2::pair`] | two connections joined | neither finds fault; messages come as they were sent |
 //! | [`balancing::steps`] | picks and outcomes | a model too simple to be wrong agrees |
 //! | [`counting::calls`] | events, limits, leases | lists of all that happened agree |
 //! | [`edge::log`] | texts from the network | one request, one line, in every format |
@@ -26,6 +29,7 @@ pub mod edge;
 pub mod forward;
 #[path = "../../codec/tests/hpack/mod.rs"]
 pub mod hpack;
+pub mod h2;
 pub mod messages;
 pub mod relay;
 

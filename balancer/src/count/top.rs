@@ -48,7 +48,7 @@ pub struct Counted<'a, T> {
     pub label: &'a T,
     /// How often it came at most.
     pub count: u64,
-    /// How much less it may have been.
+    /// How much less it may have been; never more than the count.
     pub error: u64,
 }
 
@@ -107,8 +107,9 @@ impl<T> Top<T> {
     /// All that is promised still holds, of true counts that are halved and rounded down.
     pub fn decay(&mut self) {
         for seat in &mut self.seats {
-            // Halving leaves the order as it is, and with it the heap.
-            (seat.count, seat.error) = (seat.count / 2, seat.error.div_ceil(2));
+            // Halving leaves the order as it is, and with it the heap. Nothing came less than never.
+            seat.count /= 2;
+            seat.error = seat.error.div_ceil(2).min(seat.count);
         }
         self.total /= 2;
     }
@@ -240,6 +241,18 @@ mod tests {
             for (index, seat) in self.seats.iter().enumerate().filter(|(_, seat)| seat.label.is_some()) {
                 assert_eq!(self.find(seat.key), Some(index as u32));
             }
+        }
+    }
+
+    #[test]
+    fn an_error_is_never_more_than_its_count() {
+        let mut top = Top::new(1);
+        top.add(1, 2, || ());
+        top.add(2, 1, || ());
+        for _ in 0..3 {
+            let counted = top.counted(2).expect("it has the only seat");
+            assert!(counted.error <= counted.count, "{counted:?}");
+            top.decay();
         }
     }
 

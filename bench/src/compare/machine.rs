@@ -10,6 +10,8 @@ pub(super) struct Machine {
     pub(super) cpu: String,
     pub(super) cpus: usize,
     pub(super) kernel: String,
+    /// How TCP finds its pace, which has a part in what a request costs.
+    pub(super) congestion_control: String,
     /// Runnable threads in the last minute before the measurements, on average.
     pub(super) load_average: f64,
 }
@@ -18,19 +20,24 @@ impl Machine {
     pub(super) fn this() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
+        let congestion_control = read("/proc/sys/net/ipv4/tcp_congestion_control").trim().to_owned();
         let load_average = read("/proc/loadavg").split(' ').next().and_then(|text| text.parse().ok());
         Self {
             cpu: model(&cpuinfo).unwrap_or_else(|| "unknown CPU".to_owned()),
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            congestion_control,
             load_average: load_average.unwrap_or(0.0),
         }
     }
 
     /// The machine in half a sentence.
     pub(super) fn say(&self) -> String {
-        let Self { cpu, cpus, kernel, load_average } = self;
-        format!("{cpu}, {cpus} CPUs, Linux {kernel}, load average {load_average:.1} when it began")
+        let Self { cpu, cpus, kernel, congestion_control, load_average } = self;
+        format!(
+            "{cpu}, {cpus} CPUs, Linux {kernel} (TCP: {congestion_control}), load average {load_average:.1} when it \
+             began"
+        )
     }
 }
 

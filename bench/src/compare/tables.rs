@@ -182,6 +182,7 @@ pub(super) mod tests {
                 cpu: "A CPU".to_owned(),
                 cpus: 2,
                 kernel: "6.18".to_owned(),
+                congestion_control: "cubic".to_owned(),
                 load_average: 0.1,
             },
             plan: Plan { proxy: 0, load: 1, origin: 1, siblings: false },

@@ -20,7 +20,7 @@ const DIRECTORY: &str = "/run/corelane";
 
 /// Where an engine is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Admin {
+pub(crate) enum Admin {
     /// A unix socket.
     Unix(PathBuf),
     /// A host and a port.
@@ -85,7 +85,7 @@ impl Admin {
     }
 
     /// The content of an answer to a GET.
-    pub(super) fn get(&self, path: &str) -> Result<String, Failure> {
+    pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
         let bytes = self.exchange(path).map_err(|error| self.failed(&error))?;
         let no_corelane =
             || Failure::Run(format!("{self} is no admin address of corelane: something else answers there"));

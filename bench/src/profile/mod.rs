@@ -8,7 +8,7 @@ mod text;
 mod verdict;
 
 use crate::{clock, failure::Failure, interrupt, print, units};
-use ask::Admin;
+pub(crate) use ask::Admin;
 use reading::{Profile, Reading};
 use serde_json::Value;
 use slow::Flight;

@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::{Ledger, count},
-    spec::{Answer, Framing, Id, Request},
+    spec::{Answer, Framing, Id, Request, dice},
     tunnel::Side,
     way::Way,
     wire::{Broken, Content, Head, Reader, framing},
@@ -98,7 +98,7 @@ impl Talk {
 impl Client {
     /// Does all that it does.
     pub(crate) async fn run(self) {
-        let mut rng = Rng::new(self.seed ^ self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = dice(self.seed, self.number);
         self.world.sleep(Duration::from_micros(rng.below(2_000_000))).await;
         let from = IpAddr::V4(Ipv4Addr::new(10, 2, (self.number >> 8) as u8, self.number as u8));
         let socket = match self.world.connect_from(self.to, Some(from)).await {
@@ -226,7 +226,7 @@ impl Client {
         let is_done = Rc::new(Cell::new(false));
         self.watch(socket.clone(), is_done.clone());
         let mut reader = Reader::new(socket.clone());
-        let mut rng = Rng::new(self.seed ^ !self.number);
+        let mut rng = dice(self.seed, !self.number);
         let mut n = 0;
         let why = loop {
             talk.wait(|talk| {
@@ -319,10 +319,10 @@ impl Client {
     fn watch(&self, socket: Rc<Socket>, is_done: Rc<Cell<bool>>) {
         let (world, ledger, number) = (self.world.clone(), self.ledger.clone(), self.number);
         self.world.spawn(async move {
-            let began = world.now();
+            let began = world.awake();
             while !is_done.get() {
                 world.sleep(PATIENCE / 40).await;
-                let waited = world.now().saturating_sub(began.max(socket.moved()));
+                let waited = world.awake().saturating_sub(began.max(socket.moved()));
                 if is_done.get() || waited < PATIENCE {
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! `ci/simulate`: whole engines in a simulated world, broken on purpose, by one seed each.
 
 mod bugs;
+mod cases;
 mod client;
 mod gateway;
 mod hostile;

@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::Ledger,
-    spec::{Answer, Framing, GARBAGE, Manner, Request},
+    spec::{Answer, Framing, GARBAGE, Manner, Request, dice},
     tunnel::Side,
     wire::{Broken, Head, Reader, framing},
 };
@@ -15,6 +15,7 @@ use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 pub(crate) struct Origin {
     pub(crate) world: World,
     pub(crate) ledger: Rc<Ledger>,
+    pub(crate) seed: u64,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// What is sent at once comes at once.
@@ -101,7 +102,7 @@ impl Origin {
         else {
             return self.answer_stranger(socket, reader, &head).await;
         };
-        let mut rng = Rng::new(request.id ^ u64::from(attempt) << 48);
+        let mut rng = dice(self.seed, request.id ^ u64::from(attempt) << 48);
         if attempt > 1 {
             // Who is asked again is better than the first.
             answer.manner = Manner::Good;
@@ -170,7 +171,7 @@ impl Origin {
         let saying = {
             let (origin, socket, said, told) = (self.clone(), socket.clone(), said.clone(), told.clone());
             async move {
-                let mut rng = Rng::new(told.request.id ^ 0xd0b1);
+                let mut rng = dice(origin.seed, told.request.id ^ 0xd0b1);
                 said.set(Some(origin.say(&socket, &mut rng, &told, usize::MAX).await));
             }
         };

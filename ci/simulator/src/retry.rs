@@ -1,6 +1,6 @@
 //! The table of retries, from outside: what must not have happened to whoever reaches an origin once more.
 
-use crate::spec::{Answer, Manner, Request};
+use crate::spec::{Answer, Framing, Manner, Request};
 use corelane_engine::RetryPolicy;
 use std::time::Duration;
 
@@ -61,10 +61,11 @@ impl Table {
         was_heard.then_some("an answer had begun")
     }
 
-    /// Whether what an origin says is heard for certain: a reset may take it away, and unread content makes one of a close.
+    /// Whether what an origin says is heard for certain: a reset may take it away, and unread content makes one of a close,
+    /// be it only the chunk that says that there is none.
     fn is_heard(&self, request: &Request, answer: &Answer) -> bool {
         let by_reset = matches!(answer.manner, Manner::Breaks { by_reset: true, .. });
-        !self.loses_bytes && !by_reset && request.content_bytes == 0
+        !self.loses_bytes && !by_reset && request.content_bytes == 0 && request.framing != Framing::Chunked
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     fn exchange() -> (Request, Answer) {
         let mut rng = Rng::new(1);
         let mut request = Request::draw(&mut rng, 1);
-        (request.method, request.content_bytes) = ("GET", 0);
+        (request.method, request.content_bytes, request.framing) = ("GET", 0, Framing::None);
         let mut answer = Answer::draw(&mut rng, &request, false);
         (answer.status, answer.manner) = (200, Manner::Good);
         (request, answer)

@@ -30,6 +30,10 @@ const PART: Duration = Duration::from_secs(20_000);
 const LINGER_MAX: Duration = Duration::from_secs(10);
 /// How long a request waits for a connection: longer than all that are before it may take when nothing goes wrong.
 const QUEUE_MAX: Duration = Duration::from_secs(200);
+/// The longest deadline of somebody who may have gone: that of an idle client, and a little.
+const LONGEST: Duration = Duration::from_secs(62);
+/// Buffers that a lane keeps at most when it has nothing to do.
+const BUFFERS_KEPT_IDLE: u64 = 8;
 /// Polls and events that a run may take: more is a task that spins.
 const STEPS_MAX: u64 = 30_000_000;
 
@@ -72,6 +76,7 @@ pub(crate) fn run_with(plan: &Plan, bug: Option<Bug>) -> Outcome {
     let origins = (0..plan.origins).map(|n| Origin {
         world: world.clone(),
         ledger: ledger.clone(),
+        seed: plan.seed,
         address: SocketAddr::from((Ipv4Addr::new(10, 1, 0, n as u8 + 1), 80)),
         comes_whole: !["pieces", "stall"].iter().any(|fault| plan.faults.contains(fault)),
         is_down: Rc::new(Cell::new(false)),
@@ -251,8 +256,9 @@ impl Run {
         let value = |metric: Metric| -> u64 {
             engine.snapshots(Duration::from_secs(3)).iter().map(|lane| lane.value(metric)).sum()
         };
-        // The last close waits for the client for a while.
-        let until = self.world.now() + LINGER_MAX;
+        // The last close waits for the client for a while, and nobody says of one that has vanished that it has gone.
+        let has_vanished = self.plan.faults.contains(&"vanish");
+        let until = self.world.now() + if has_vanished { 2 * LONGEST } else { LINGER_MAX };
         while value(Metric::ConnectionsOpen) > 0 && self.world.now() < until {
             self.world.run(LINGER_MAX / 20);
         }
@@ -264,6 +270,7 @@ impl Run {
                 self.ledger.violate("leak", format!("{open} {name} are open when nobody is connected"));
             }
         }
+        self.holds_little(engine);
         let (begun, recorded) = (value(Metric::Requests), self.records.load(Ordering::Relaxed));
         if self.plan.deaths == 0 && begun != recorded {
             self.ledger.violate("records", format!("{begun} requests and {recorded} records"));
@@ -271,6 +278,27 @@ impl Run {
         let panics = self.panics.load(Ordering::Relaxed);
         if panics > 0 && self.world.panics().is_empty() {
             self.ledger.violate("panic", format!("{panics} were caught"));
+        }
+    }
+
+    /// What lanes hold beside what is open is at its floor when all deadlines have passed.
+    fn holds_little(&self, engine: &Handle) {
+        self.world.run(LONGEST);
+        for lane in engine.snapshots(Duration::from_secs(3)) {
+            for (metric, most) in [
+                (Metric::ConnectionsIdle, 0),
+                (Metric::UpstreamIdle, 0),
+                (Metric::TunnelsOpen, 0),
+                (Metric::Deadlines, 0),
+                (Metric::BuffersKept, BUFFERS_KEPT_IDLE),
+            ] {
+                let held = lane.value(metric);
+                if held > most {
+                    let what =
+                        format!("lane {} has {} at {held}, with nothing to do", lane.lane, metric.as_str());
+                    self.ledger.violate("leak", what);
+                }
+            }
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn content(id: Id, is_answer: bool, bytes: usize) -> Vec<u8> {
 }
 
 /// What breaks first: what nobody's answer is.
-pub(crate) const GARBAGE: [&[u8]; 9] = [
+pub(crate) const GARBAGE: [&[u8]; 18] = [
     b"SSH-2.0-OpenSSH_9.2\r\n",
     b"HTTP/1.1 2x0 OK\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -114,8 +114,23 @@ pub(crate) const GARBAGE: [&[u8]; 9] = [
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+    b"HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 1000 High\r\nContent-Length: 0\r\n\r\n",
+    b"ICY 200 OK\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /\0x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
     b"\x15\x03\x01\x00\x02\x02\x46",
 ];
+
+/// Chance for one of many, which has nothing to do with that of the others.
+pub(crate) fn dice(seed: u64, number: u64) -> Rng {
+    // Two seeds that are a multiple of its step apart would give the same numbers, one of them later.
+    Rng::new(Rng::new(seed).next().rotate_left(17) ^ Rng::new(number).next())
+}
 
 fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
     of[rng.below(of.len() as u64) as usize]

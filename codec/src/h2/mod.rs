@@ -103,7 +103,7 @@
 //! [`Event::Refused`].
 //!
 //! **Size.** An idle connection takes at most 2.5 KiB in all once it has been told to [rest](Connection::rest), a
-//! stream at most 160 bytes. What a peer can make one hold is limited by [`Config::heap_bytes_max`].
+//! stream at most 176 bytes. What a peer can make one hold is limited by [`Config::heap_bytes_max`].
 //!
 //! **Time** that is waited: for the preface, for the acknowledgement of settings, for the end of a field block, for
 //! room to send, for the peer to hear of a GOAWAY ([`Timeouts`]). How long a peer may take for content or for an answer

@@ -39,6 +39,47 @@ fn s5_4_1_a_connection_error_is_the_end_of_everything() {
     });
 }
 
+/// §5.4.1: GOAWAY is the last frame, and §6.8: "Endpoints MUST NOT increase the value they send in the last stream
+/// identifier". Whatever the application still says of its streams and of the connection, nothing follows.
+#[test]
+fn s5_4_1_nothing_follows_the_goaway_of_an_error() {
+    for way in ["a fault", "the application", "the end of the transport"] {
+        let [mut server, mut client] = Side::both(Cut::Whole);
+        for side in [&mut server, &mut client] {
+            side.releases = false;
+            // So much is held that giving it back is worth an update of the connection's window.
+            for n in 0..8 {
+                side.feed(data(1, &[b'x'; 8_000], if n == 7 { END_STREAM } else { 0 }));
+            }
+            if side.connection.role() == Role::Server {
+                side.feed(headers(3, POST, 0));
+            } else {
+                side.ask("/");
+                side.feed(headers(3, OK, 0));
+            }
+            side.feed([data(3, &[b'x'; 16_000], 0), data(3, &[b'x'; 16_000], 0)].concat());
+            side.sent();
+            match way {
+                "a fault" => side.feed(data(0, b"x", 0)),
+                "the application" => side.connection.abort(Code::INTERNAL_ERROR),
+                _ => side.connection.receive_end(),
+            }
+            assert_eq!(side.sent().len(), usize::from(way != "the end of the transport"));
+            let now = side.now;
+            side.connection.go_away(now);
+            side.connection.go_away(now);
+            side.connection.abort(Code::CANCEL);
+            side.connection.ping([0; 8]);
+            side.connection.release(id(1), 64_000);
+            side.connection.reset(id(1), Code::CANCEL);
+            side.connection.close(id(1));
+            side.connection.close(id(3));
+            assert_eq!(side.sent(), [], "{way}");
+            assert_eq!(side.connection.streams(), 0);
+        }
+    }
+}
+
 /// §5.4.2: "An endpoint that detects a stream error sends a RST_STREAM frame (Section 6.4) that contains the stream
 /// identifier of the stream where the error occurred." Others go on.
 #[test]

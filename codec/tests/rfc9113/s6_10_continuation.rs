@@ -2,6 +2,7 @@
 
 use crate::h2::*;
 use corelane_codec::h2::{Cause, Charge, Code};
+use corelane_codec::{Length, RequestHead};
 use std::time::Duration;
 
 /// §6.10: "If a CONTINUATION frame is received with a Stream Identifier field of 0x00, the recipient MUST respond with a
@@ -132,5 +133,63 @@ fn s6_10_h2_03_a_block_has_an_end() {
         side.wait(Duration::from_millis(5));
         side.assert_connection_error(Code::ENHANCE_YOUR_CALM);
         assert_eq!(last(&side), Some(Cause::BlockTimeout));
+    }
+}
+
+/// What a stream is may change while a block for it is coming: it is looked up once more at its end, so that nothing is
+/// said of a stream that is over, and no other stream that has its place gets its fields.
+#[test]
+fn s6_10_h2_32_a_stream_is_given_up_in_the_middle_of_its_block() {
+    // A response, trailers, and what is refused behind the end.
+    let before: [(&str, Vec<u8>); 3] = [
+        ("a response", vec![]),
+        ("trailers", headers(1, OK, 0)),
+        ("behind the end", headers(1, OK, END_STREAM)),
+    ];
+    for (what, before) in before {
+        for closes in [false, true] {
+            let mut client = Side::client(Cut::Whole);
+            let head = RequestHead { content: Length::Chunked, ..request("/") };
+            client.connection.send_request(&head, &mut client.out).unwrap();
+            client.feed(before.as_slice());
+            let (first, rest) = (&[0x88][..], &[0x40, 1, b'a', 1, b'b'][..]);
+            client.feed(frame(HEADERS, END_STREAM, 1, if what == "a response" { first } else { &[] }));
+            client.said.clear();
+            match closes {
+                true => client.connection.close(id(1)),
+                false => client.connection.reset(id(1), Code::CANCEL),
+            }
+            // It has the place that the first one had.
+            let next = client.ask("/");
+            client.sent();
+            client.feed(frame(CONTINUATION, END_HEADERS, 1, rest));
+            client.assert_alive();
+            assert_eq!(client.said, [], "{what}, {closes}");
+            assert_eq!(client.sent(), [], "{what}, {closes}");
+            assert!(!client.connection.receiving_ended(id(next)));
+            // HPACK is in step all the same.
+            client.feed(frame(HEADERS, END_HEADERS, next, &[0x88, 0xbe]));
+            assert_eq!(client.responses()[0].fields.get("a"), Some(&b"b"[..]));
+            client.feed(data(next, b"mine", END_STREAM));
+            assert_eq!(client.content(next), (b"mine".to_vec(), true));
+        }
+    }
+    for closes in [false, true] {
+        for ended in [false, true] {
+            let mut server = Side::server(Cut::Whole);
+            server.feed(headers(1, POST, if ended { END_STREAM } else { 0 }));
+            server.feed(frame(HEADERS, END_STREAM, 1, &[0x40, 1, b'a', 1, b'b']));
+            server.said.clear();
+            match closes {
+                true => server.connection.close(id(1)),
+                false => server.connection.reset(id(1), Code::CANCEL),
+            }
+            server.sent();
+            server.feed(frame(CONTINUATION, END_HEADERS, 1, &[]));
+            server.assert_alive();
+            assert_eq!((server.said.len(), server.sent().len()), (0, 0));
+            server.feed(frame(HEADERS, END_HEADERS | END_STREAM, 3, &[block(GET), vec![0xbe]].concat()));
+            assert_eq!(server.requests()[0].fields.get("a"), Some(&b"b"[..]));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Operator;
 use crate::{clock, control::About, log::Counts, process::Process};
-use corelane_engine::{FlightRecorder, Handle, Running, Slow, Snapshot};
+use corelane_engine::{FlightRecorder, Handle, Pressure, Running, Slow, Snapshot};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -56,6 +56,7 @@ impl View {
             about: self.about,
             uptime: clock::now().saturating_duration_since(self.started),
             draining: self.engine.is_draining(),
+            pressure: self.engine.pressure(),
             drivers: self.engine.driver(),
             lanes: self.engine.snapshots(LANES_WAIT),
             access_log: self.access_log.as_deref().map(Lines::from),
@@ -70,6 +71,7 @@ pub(crate) struct Gathered {
     pub(crate) about: About,
     pub(crate) uptime: Duration,
     pub(crate) draining: bool,
+    pub(crate) pressure: Pressure,
     /// Of every lane.
     pub(crate) drivers: Vec<Running>,
     /// Of the lanes that answered.

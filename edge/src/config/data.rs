@@ -14,7 +14,7 @@ use crate::{
     router::{Conditions, HostPattern, PathPattern},
     upstream::Upstream,
 };
-use corelane_engine::{Driver, Network, Pin, StatusCode};
+use corelane_engine::{Driver, Network, Overload, Pin, StatusCode};
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) pin: Pin,
     pub(crate) driver: Driver,
     pub(crate) connections: Connections,
+    pub(crate) overload: Overload,
     /// None: where it usually is.
     pub(crate) admin: Vec<AdminAt>,
     pub(crate) logs: Logs,

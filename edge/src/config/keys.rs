@@ -4,6 +4,7 @@
 mod general;
 mod limits;
 mod log;
+mod overload;
 mod retry;
 mod route;
 mod site;

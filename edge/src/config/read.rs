@@ -28,10 +28,23 @@ pub(crate) fn read(reader: &mut Reader<'_>, table: &Table) -> Config {
     let logs = general::logs(reader, &mut top);
     let names = general::names(reader, &mut top);
     let (terms, connections) = general::settings(reader, &mut top);
+    let overload = general::overload(reader, &mut top);
     let mut upstreams = Upstreams::read(reader, &mut top);
     let sites = sites::sites(reader, &mut top, &terms, &mut upstreams);
     sites::keep_apart(reader, &sites, &admin);
     let admin = admin.into_iter().map(|at| at.value).collect();
     reader.finish(top);
-    Config { lanes, pin, driver, connections, admin, logs, names, terms, upstreams: upstreams.all, sites }
+    Config {
+        lanes,
+        pin,
+        driver,
+        connections,
+        overload,
+        admin,
+        logs,
+        names,
+        terms,
+        upstreams: upstreams.all,
+        sites,
+    }
 }

@@ -136,7 +136,7 @@ const fn setting(table: &'static str, key: &'static str, since: Since, set: Set)
 }
 
 /// Every one of them.
-static ALL: [Setting; 34] = [
+static ALL: [Setting; 35] = [
     setting("", "content_max", Route, NumberOrNone(|t, max| t.engine.content_bytes_max = max)),
     setting(
         "",
@@ -240,6 +240,12 @@ static ALL: [Setting; 34] = [
         "leading_empty_lines_max",
         Connection,
         Number(|t, max| t.engine.limits.leading_empty_lines_max = small(max)),
+    ),
+    setting(
+        "retry",
+        "budget",
+        Route,
+        Number(|t, percent| t.engine.retry_budget_percent = u16::try_from(percent).unwrap_or(u16::MAX)),
     ),
     setting("retry", "attempts", Route, Number(|t, attempts| t.engine.retry.attempts_max = small(attempts))),
     setting(

@@ -6,7 +6,11 @@ use crate::process::{
     corelane::Corelane,
     origin::{CONTENT, Origin},
 };
-use std::{io::ErrorKind, net::TcpStream, time::Duration};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 /// A proxy with a request in flight that the origin holds.
 fn start(flags: &[&str]) -> (Origin, Corelane, crate::process::client::Sent) {
@@ -109,4 +113,43 @@ fn an_idle_proxy_ends_at_once() {
     let mut corelane = Corelane::proxy(origin.address, &["--lanes", "2"]);
     corelane.signal("TERM");
     assert_eq!(corelane.ended().code(), Some(0));
+}
+
+/// A process that was stopped, or a machine that was frozen, has seen nothing meanwhile: that is nobody's delay.
+#[test]
+fn res_12_a_pause_of_the_process_makes_nobody_late() {
+    const HELD: usize = 20;
+    let origin = Origin::start();
+    let flags = [
+        "--upstream-head-timeout",
+        "--client-head-timeout",
+        "--client-idle-timeout",
+        "--between-bytes-timeout",
+    ];
+    let flags: Vec<&str> = flags.iter().flat_map(|flag| [*flag, "1s"]).collect();
+    let corelane = Corelane::proxy(origin.address, &flags);
+    let sent: Vec<_> = (0..HELD).map(|_| send_get(corelane.address, "/held")).collect();
+    sent.iter().for_each(|_| drop(origin.head()));
+    let mut half = TcpStream::connect(corelane.address).expect("it listens");
+    half.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").expect("there is room");
+    // It has been let in, for it was before this one.
+    assert_eq!(get(corelane.address, "/").status, 200);
+    corelane.signal("STOP");
+    // Some are answered while it stands still, for twice as long as anything may take.
+    (0..HELD / 2).for_each(|_| origin.release());
+    assert_eq!(poll(Duration::from_secs(2), || None::<()>), None);
+    corelane.signal("CONT");
+    (HELD / 2..HELD).for_each(|_| origin.release());
+    half.write_all(b"Connection: close\r\n\r\n").expect("there is room");
+    for sent in sent {
+        let answer = sent.finish();
+        assert_eq!((answer.status, answer.content.as_str()), (200, CONTENT));
+    }
+    let mut answer = String::new();
+    half.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    half.read_to_string(&mut answer).expect("an answer in time");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Time goes on behind it: whoever is late now is told.
+    let late = send_get(corelane.address, "/held").finish();
+    assert_eq!(late.status, 504);
 }

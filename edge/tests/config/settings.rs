@@ -206,3 +206,28 @@ fn h1q_65_a_half_close_counts_as_gone_where_the_route_says_so() {
     waits.read_to_end(&mut answer).expect("it is answered");
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
 }
+
+#[test]
+fn res_03_memory_that_is_configured_is_watched_and_said_everywhere() {
+    let mut served = serve(
+        "overload",
+        None,
+        r#"
+        admin.listen = "127.0.0.1:0"
+        # Less than the program itself has.
+        overload = { memory = "1m", stop_accept = "never" }
+        site = [{ listen = "LISTEN", route = [{ respond.body = "x" }] }]
+        "#,
+    );
+    let admin = served.corelane.admin();
+    assert!(
+        served.corelane.says("% of the memory are used: idle connections are closed").contains(" ERROR ")
+    );
+    let refused = served.get("/");
+    assert_eq!((refused.status, refused.head.contains("\r\nretry-after: 1\r\n")), (503, true), "{refused:?}");
+    let metrics = crate::process::client::get(admin, "/metrics").content;
+    assert!(metrics.contains("\ncorelane_shedding 3\n"), "{metrics}");
+    assert!(metrics.contains("\ncorelane_used_ratio{of=\"memory\"} "), "{metrics}");
+    assert!(metrics.contains("\ncorelane_requests_shed_total 1\n"), "{metrics}");
+    assert!(metrics.contains("\ncorelane_exchanges_ended_total{reason=\"overloaded\"} 1\n"), "{metrics}");
+}

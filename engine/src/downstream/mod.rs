@@ -11,6 +11,7 @@ use crate::{
     lane::Lane,
     shared::sources::Counted,
     simulate::{Bug, has},
+    sys,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -46,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) asleep: bool,
     /// It is falling asleep.
     pub(crate) dozes: bool,
+    /// It has been closed.
+    pub(crate) dismissed: bool,
 }
 
 /// A client's connection.
@@ -112,6 +115,7 @@ impl Downstream {
     ) -> Rc<Self> {
         let (door, counted) = came_by;
         let codec = codec::Server::new(&door.settings().limits);
+        sys::be_patient(stream.fd(), door.settings().timeouts.between_bytes);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
             lane: lane.clone(),
@@ -281,39 +285,53 @@ impl Downstream {
         }
     }
 
-    /// Called about once a second, and oftener in a drain.
-    pub(crate) fn sweep(&self, draining: bool) -> Seen {
-        let mut seen = Seen { asleep: false, dozes: false };
-        // Twenty sweeps of a drain are a second; else it is one.
-        let leaving = if draining { Some(20) } else { self.door.is_retired().then_some(1) };
+    /// Called about once a second, oftener when idle connections are to go: in a drain, and when the process runs short.
+    pub(crate) fn sweep(&self, draining: bool, sheds: bool) -> Seen {
+        let mut seen = Seen { asleep: false, dozes: false, dismissed: false };
+        let leaving = draining || sheds || self.door.is_retired();
         match self.waiting.get() {
             Waiting::No => {}
             // The first sweep only looks: it may have become idle a moment ago.
             Waiting::Awake(0) => self.waiting.set(Waiting::Awake(1)),
-            Waiting::Awake(sweeps) if leaving.is_some() => self.dismiss(sweeps, leaving, Waiting::Awake),
+            Waiting::Awake(sweeps) if leaving => {
+                seen.dismissed = self.dismiss(sweeps, self.stays(draining, 1), Waiting::Awake);
+            }
             Waiting::Awake(_) => {
                 self.drowsy.set(true);
                 seen.dozes = true;
                 self.timer.wake();
             }
+            // One that sleeps has been idle for a second or longer.
             Waiting::Asleep(sweeps) => {
                 seen.asleep = true;
-                if leaving.is_some() {
-                    self.dismiss(sweeps, leaving, Waiting::Asleep);
+                if leaving {
+                    seen.dismissed = self.dismiss(sweeps, self.stays(draining, 0), Waiting::Asleep);
                 }
             }
         }
         seen
     }
 
-    /// Nobody is to come any more: what has been idle for a second, which is so many sweeps, is closed. A connection
-    /// that sleeps has been idle for longer.
-    fn dismiss(&self, sweeps: u8, second: Option<u8>, waiting: fn(u8) -> Waiting) {
-        if second.is_some_and(|second| sweeps >= second) || matches!(waiting(0), Waiting::Asleep(_)) {
+    /// For how many sweeps an idle connection stays that is to go; `least` where there is no drain. Those of a drain,
+    /// twenty of which are a second, are spread over it, so that not all clients come back at one moment; one that was
+    /// used a moment ago has half of the second for a next request, which tells it to close.
+    fn stays(&self, draining: bool, least: u8) -> u8 {
+        let part = (self.place.get() % 10) as u8;
+        match (draining, least) {
+            (false, least) => least,
+            (true, 0) => 2 * part,
+            (true, _) => 10 + part,
+        }
+    }
+
+    /// Closes what has been idle for so many sweeps; says whether it did.
+    fn dismiss(&self, sweeps: u8, stays: u8, waiting: fn(u8) -> Waiting) -> bool {
+        if sweeps >= stays {
             self.io.shutdown(Shutdown::Both);
         } else {
-            self.waiting.set(waiting(sweeps + 1));
+            self.waiting.set(waiting(sweeps.saturating_add(1)));
         }
+        sweeps >= stays
     }
 
     // ---- the lane's time ----
@@ -560,8 +578,7 @@ impl Downstream {
     /// Whether the client promised to send nothing more, and has kept it so far. Then a close is no reset that could take
     /// the answer back, and the kernel delivers what it has.
     pub(crate) fn has_said_all(&self) -> bool {
-        let silent = || if self.io.is_receiving() { !self.io.has_heard() } else { self.io.is_silent() };
-        self.codec.borrow().is_last() && self.input.borrow().is_none() && silent()
+        self.codec.borrow().is_last() && self.input.borrow().is_none() && !self.io.has_unread()
     }
 
     /// The bytes that came after a switch of protocols.

@@ -13,6 +13,7 @@ use crate::{
     handler::Handler,
     io::{driver::Driver, system},
     lane::Lane,
+    overload::Overload,
     process::Process,
     record::Record,
     settings::Settings,
@@ -81,6 +82,7 @@ impl Engine {
                 via: format!("corelane-{:08x}", system::random() as u32),
                 connections_max: 0,
                 connections_per_source_max: None,
+                overload: Overload::default(),
                 flight: FlightRecorder::default(),
                 sink: None,
                 event: None,
@@ -166,6 +168,13 @@ impl Builder {
     #[must_use]
     pub fn max_connections_per_source(mut self, max: Option<u32>) -> Self {
         self.config.connections_per_source_max = max;
+        self
+    }
+
+    /// What is shed when memory or descriptors run short, and from where on. Default: [`Overload::default`].
+    #[must_use]
+    pub fn overload(mut self, overload: Overload) -> Self {
+        self.config.overload = overload;
         self
     }
 
@@ -263,8 +272,9 @@ impl Builder {
     ///
     /// # Errors
     /// An address that cannot be understood or bound, a driver that the kernel refuses, a handler that cannot be
-    /// made. Nothing runs then.
+    /// made, steps of [shedding](Overload) that are in no order. Nothing runs then.
     pub fn spawn(mut self) -> Result<Handle, StartError> {
+        self.config.overload.check().map_err(StartError::Overload)?;
         let descriptors = system::raise_descriptor_limit().map_err(StartError::Descriptors)?;
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);

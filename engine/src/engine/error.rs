@@ -31,6 +31,8 @@ pub enum StartError {
     Thread(io::Error),
     /// The limit on descriptors could not be read.
     Descriptors(io::Error),
+    /// The steps of [`Overload`](crate::Overload) make no sense.
+    Overload(String),
 }
 
 impl fmt::Display for StartError {
@@ -55,6 +57,7 @@ impl fmt::Display for StartError {
             Self::Panicked => f.write_str("a lane panicked while it was starting, in a handler's factory"),
             Self::Thread(error) => write!(f, "cannot start a lane: {error}"),
             Self::Descriptors(error) => write!(f, "cannot read the limit on descriptors: {error}"),
+            Self::Overload(says) => write!(f, "the steps of shedding are in no order: {says}"),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     io::{Socket, clock::Clock, driver::Running, threads},
     letter::{Answer, Letter},
     metrics::Snapshot,
+    overload::Pressure,
     process::Process,
     settings::Settings,
     shared::desk::{Changed, Grace},
@@ -220,7 +221,7 @@ impl Handle {
     /// Clusters are what the new handlers are given: what an [update](Self::update) has said of them before is
     /// forgotten.
     ///
-    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `flight_recorder`, `on_record`, `on_event`, `pin`.
+    /// What was given to the first builder for life stays: `via`, `max_connections`, `max_connections_per_source`, `overload`, `flight_recorder`, `on_record`, `on_event`, `pin`.
     ///
     /// # Errors
     /// As [`Builder::spawn`], and when the number of lanes or the driver is another, when a lane does not answer
@@ -351,6 +352,11 @@ impl Handle {
     /// within `wait` is missing. See [`Builder::flight_recorder`].
     pub fn slow(&self, wait: Duration) -> BTreeMap<usize, Vec<Slow>> {
         self.ask(wait, Letter::Slow).into_iter().collect()
+    }
+
+    /// How short the process is of memory and descriptors, and what is done about it.
+    pub fn pressure(&self) -> Pressure {
+        self.shared.process.gauge.pressure()
     }
 
     /// What lanes keep of slow exchanges.

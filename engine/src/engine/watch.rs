@@ -1,10 +1,12 @@
-//! Who watches the lanes: a thread that rebuilds one that has ended, and notices one that does not turn.
+//! Who watches the lanes: a thread that rebuilds one that has ended, notices one that does not turn, and looks whether the
+//! process runs short of something.
 
 use super::{StartError, handle::Shared};
 use crate::{
     address::Address,
     io::{Socket, threads},
     letter::Letter,
+    overload, simulate,
     sink::Event,
     sys,
 };
@@ -38,6 +40,7 @@ pub(crate) struct Watcher {
     _finish: Sender<()>,
     lanes: Vec<Watched>,
     looked: Duration,
+    overload: overload::Watch,
 }
 
 /// What is known of a lane.
@@ -74,7 +77,8 @@ impl Watcher {
     ) -> Self {
         let looked = shared.process.clock.now();
         let lanes = (0..shared.process.lanes()).map(|_| Watched { asked: looked, ..Watched::default() });
-        Self { lanes: lanes.collect(), shared, ended, tell_ended, _finish: finish, looked }
+        let overload = overload::Watch::new(shared.process.config.overload);
+        Self { lanes: lanes.collect(), shared, ended, tell_ended, _finish: finish, looked, overload }
     }
 
     /// Waits until so many lanes have ended.
@@ -116,6 +120,10 @@ impl Watcher {
         let now = self.shared.process.clock.now();
         let paused = now.saturating_sub(self.looked) > PAUSED;
         self.looked = now;
+        // A simulated world has neither memory nor descriptors of this process.
+        if simulate::world().is_none() {
+            self.overload.look(&self.shared.process);
+        }
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].has_ended {
                 continue;

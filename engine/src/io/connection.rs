@@ -279,11 +279,6 @@ impl Connection {
         self.with(|active| !active.slots.rx.is_idle())
     }
 
-    /// Whether the receive under way has an outcome: something has come, or the end.
-    pub(crate) fn has_heard(&self) -> bool {
-        self.with(|active| active.slots.rx.state.get() == State::Done)
-    }
-
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
         self.with(|active| !active.slots.tx.is_idle())
@@ -517,6 +512,17 @@ impl Connection {
             }
             Poll::Ready(Ok(()))
         })
+    }
+
+    /// Whether the peer has sent something that nobody has received: a close would reset the connection now.
+    pub(crate) fn has_unread(&self) -> bool {
+        let in_hand = self.with(|active| {
+            let received = active.slots.received.take();
+            let is_some = matches!(&received, Some((Ok(count), _)) if *count > 0);
+            active.slots.received.set(received);
+            is_some
+        });
+        in_hand || system::peek(self.fd) == Arrival::Bytes
     }
 
     /// Whether the peer has neither closed nor sent anything; for a connection on which nothing is being received.

@@ -1,11 +1,15 @@
 //! What a lane does beside requests: time, sweeps, and giving memory back.
 
 use super::Lane;
-use crate::{io, metrics::Metric, wheel::TICK};
+use crate::{io, metrics::Metric, overload::Shedding, wheel::TICK};
 use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 /// How often idle connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The same while they are closed because the process runs short.
+const SWEEP_SHORT: Duration = Duration::from_millis(250);
+/// A lane that is woken so much later than it was to be has stood still.
+const STOOD: Duration = Duration::from_millis(250);
 /// Deadlines that are met before the others get a turn.
 const TIMERS_PER_TURN: usize = 1024;
 /// Connections that are looked at before the others get a turn.
@@ -33,10 +37,15 @@ impl Lane {
         let (mut swept, mut flushed) = (self.now(), self.now());
         loop {
             poll_fn(|cx| if self.is_quiet(cx) { Poll::Pending } else { Poll::Ready(()) }).await;
+            let began = self.now();
             self.sleep(TICK).await;
             let now = self.now();
             self.0.epoch.set(self.0.process.clock.wall() - now);
-            while !self.0.wheel.turn(now, TIMERS_PER_TURN) {
+            let late = now.saturating_sub(began + TICK);
+            if late >= STOOD {
+                self.has_stood(late);
+            }
+            while !self.0.wheel.turn(self.awake(), TIMERS_PER_TURN) {
                 self.yield_now().await;
             }
             if now.saturating_sub(flushed) >= FLUSH {
@@ -46,18 +55,20 @@ impl Lane {
             if self.is_draining() {
                 self.sweep().await;
                 self.wake_main();
-            } else if now.saturating_sub(swept) >= SWEEP {
+            } else if now.saturating_sub(swept) >= if self.sheds_idle() { SWEEP_SHORT } else { SWEEP } {
                 swept = now;
                 self.sweep().await;
             }
         }
     }
 
-    /// Nothing is due, nobody is connected, nothing is to be flushed.
+    /// Nothing is due, nobody is connected, nothing is to be flushed, and the last sweep has said and given back all.
     fn is_quiet(&self, cx: &std::task::Context<'_>) -> bool {
         !self.is_draining()
             && !self.0.unflushed.get()
+            && !self.0.has_spare.get()
             && self.connections() == 0
+            && self.0.metrics.value(Metric::ConnectionsIdle) == 0
             && self.0.metrics.value(Metric::UpstreamIdle) == 0
             && self.0.wheel.is_empty(cx)
     }
@@ -70,14 +81,22 @@ impl Lane {
         }
     }
 
+    /// Whether what is idle is to go, because the process runs short.
+    fn sheds_idle(&self) -> bool {
+        self.shedding() >= Shedding::CloseIdle
+    }
+
     async fn sweep(&self) {
         let (mut idle, mut dozing, mut at) = (0, 0, 0);
+        let sheds = self.sheds_idle();
+        let mut shed = 0;
         while at < self.connections() {
             let draining = self.is_draining();
             // Who takes the place of one that has left meanwhile may be passed over until the next time.
             for connection in self.0.connections.borrow().iter().skip(at).take(SWEPT_PER_TURN) {
-                let seen = connection.sweep(draining);
+                let seen = connection.sweep(draining, sheds);
                 idle += u64::from(seen.asleep);
+                shed += u64::from(sheds && seen.dismissed);
                 dozing += usize::from(seen.dozes);
             }
             at += SWEPT_PER_TURN;
@@ -88,11 +107,15 @@ impl Lane {
         self.0.metrics.set(Metric::ConnectionsIdle, idle);
         self.forget_peers();
         self.0.pools.borrow_mut().retain(|_, pool| {
+            if sheds {
+                shed += pool.close() as u64;
+            }
             // A pool that nobody uses any more goes with its last connection.
             pool.sweep() > 0 || Rc::strong_count(pool) > 1
         });
+        self.0.metrics.add(Metric::ConnectionsShed, shed);
         self.sweep_rate_limits();
-        self.give_memory_back(dozing);
+        self.give_memory_back(dozing + usize::try_from(shed).unwrap_or(0));
     }
 
     /// After a burst, memory goes back to the system: a second after the last connection fell asleep, or there were more

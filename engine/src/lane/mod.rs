@@ -17,6 +17,7 @@ use crate::{
     io::{self, Alarm, Buffers, Fd, Map, Pipes, Pumps, bell::Bell, driver::Running},
     letter::Letter,
     metrics::{Counter, Endpoints, Metric, Metrics, Phase, Snapshot},
+    overload::Shedding,
     process::Process,
     rate_limit::Leases,
     record::Record,
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     looked: Cell<Duration>,
     pub(crate) turns: Turns,
     budget: Cell<u32>,
+    /// For how long the lane has stood still in all: see [`Lane::awake`].
+    stood: Cell<Duration>,
     /// The wall's time when the lane began, by the last look at both clocks.
     epoch: Cell<SystemTime>,
     pub(crate) wheel: Wheel,
@@ -133,6 +136,7 @@ impl Lane {
             looked: Cell::new(clock.now()),
             turns: Turns::default(),
             budget: Cell::new(PIECES_PER_TURN),
+            stood: Cell::default(),
             ended: Cell::new(false),
             cut: Cell::new(false),
             epoch: Cell::new(clock.wall()),
@@ -258,6 +262,18 @@ impl Lane {
         self.0.looked.get()
     }
 
+    /// The same without the times in which the lane stood still: the process was stopped, the machine frozen, or a handler
+    /// kept the lane. What came meanwhile could not be seen, so nobody is late because of it: all deadlines are kept in
+    /// this time.
+    pub(crate) fn awake(&self) -> Duration {
+        self.about_now().saturating_sub(self.0.stood.get())
+    }
+
+    /// The lane has stood still for so long.
+    fn has_stood(&self, time: Duration) {
+        self.0.stood.set(self.0.stood.get() + time);
+    }
+
     /// Looks at the clock, after something that may have taken time.
     pub(crate) fn look(&self) -> Duration {
         let now = self.now();
@@ -295,6 +311,11 @@ impl Lane {
         .await
     }
 
+    /// What is done because the process runs short of something.
+    pub(crate) fn shedding(&self) -> Shedding {
+        self.0.process.gauge.shedding()
+    }
+
     /// Spends one piece of content of this turn's budget. When it is spent, the others come first: on epoll an
     /// operation that is ready completes without yielding, so two fast peers could keep a lane for ever.
     pub(crate) fn has_spent(&self, cx: &std::task::Context<'_>) -> bool {
@@ -322,7 +343,7 @@ impl Lane {
 
     /// The moment that lies `duration` ahead, for [`Wheel::expired`].
     pub(crate) fn after(&self, duration: Duration) -> Tick {
-        let now = self.about_now();
+        let now = self.awake();
         if self.0.wheel.stands_still() {
             self.0.wheel.set(now);
         }
@@ -343,6 +364,7 @@ impl Lane {
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.0.metrics.set(Metric::Deadlines, self.0.wheel.enrolled() as u64);
         self.0.metrics.set(Metric::BuffersKept, self.0.buffers.kept() as u64);
+        self.0.metrics.set(Metric::Tasks, self.0.tasks.borrow().iter().flatten().count() as u64);
         self.0.metrics.snapshot(self.0.id, &self.0.driver)
     }
 

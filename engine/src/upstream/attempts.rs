@@ -141,12 +141,17 @@ impl<'r> Attempts<'r> {
                 self.remember(last.endpoint, last.facts.reused, AttemptOutcome::Status(status.as_u16()));
             }
             let Verdict::Retry { costs_budget } = self.verdict(&last) else { return Err(self.give_up()) };
+            if costs_budget && !self.roster.try_retry() {
+                return Err(self.give_up());
+            }
             self.exchange.lane().0.metrics.count(Metric::Retries);
             self.reached += u32::from(costs_budget);
             // A pooled connection that has gone may mean that its endpoint is going, so another is better if there is
             // one; and the next pooled one may have gone, too.
             fresh = last.facts.reused && last.status.is_none();
             again = may_try_again(&last.facts).then_some(last.endpoint);
+        } else if self.made == 0 {
+            self.roster.count_request(self.exchange.settings().retry_budget_percent);
         }
         let roster = self.roster.clone();
         loop {
@@ -176,12 +181,19 @@ impl<'r> Attempts<'r> {
 
     /// Whether another attempt may follow the last, by the table: its answer had not begun or was not
     /// [taken](Self::worth_retrying), doing it twice is as good as once, all of the content can be sent again, the
-    /// [policy](crate::RetryPolicy) allows it, and somebody is left to be asked.
+    /// [policy](crate::RetryPolicy) allows it, somebody is left to be asked, and the [budget of the
+    /// cluster](crate::Settings::retry_budget_percent) is not spent.
     pub fn may_retry(&self) -> bool {
-        self.last.is_some_and(|last| {
-            matches!(self.verdict(&last), Verdict::Retry { .. })
-                && (may_try_again(&last.facts) || self.tried.len() < self.roster.len())
-        })
+        let Some(last) = self.last else { return false };
+        let Verdict::Retry { costs_budget } = self.verdict(&last) else { return false };
+        if !may_try_again(&last.facts) && self.tried.len() >= self.roster.len() {
+            return false;
+        }
+        let affordable = !costs_budget || self.roster.has_retry();
+        if !affordable {
+            self.exchange.lane().0.metrics.count(Metric::RetriesRefused);
+        }
+        affordable
     }
 
     /// Whether the policy says of an answer that another attempt may do better: a 502, 503 or 504, if it is to be tried

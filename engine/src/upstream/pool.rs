@@ -15,9 +15,11 @@ use crate::{
     lane::Lane,
     letter::{Lent, Letter},
     metrics::Metric,
+    overload::Shedding,
     settings::Settings,
     shared::board::Board,
     sink::Event,
+    sys,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -97,7 +99,8 @@ impl Pool {
 
     /// An exchange is over, and both directions stand at a message boundary.
     pub(crate) fn give_back(&self, connection: Box<UpstreamConnection>, idle_max: Duration) {
-        if self.lane.is_draining() || self.idle() >= IDLE_MAX {
+        let shedding = self.lane.shedding() >= Shedding::CloseIdle;
+        if self.lane.is_draining() || shedding || self.idle() >= IDLE_MAX {
             return;
         }
         connection.begin_next();
@@ -126,6 +129,8 @@ impl Pool {
     pub(crate) fn keep(&self, connection: Box<UpstreamConnection>) {
         self.idle.borrow_mut().push_back(connection);
         self.lane.0.metrics.add(Metric::UpstreamIdle, 1);
+        // Its end is found by a sweep, and a lane with nothing to do makes none: this may have been lent to one.
+        self.lane.0.wheel.rouse();
         self.show();
         if let Some(turnstile) = &self.turnstile {
             turnstile.idle_changed(1);
@@ -169,6 +174,7 @@ impl Pool {
         place: Option<Place>,
         settings: Rc<Settings>,
     ) -> Box<UpstreamConnection> {
+        sys::be_patient(stream.fd(), settings.timeouts.between_bytes);
         let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
         Box::new(UpstreamConnection::new(&self.lane, io, place, settings))
     }
@@ -234,10 +240,11 @@ impl Pool {
         left
     }
 
-    /// Closes what is idle.
-    pub(crate) fn close(&self) {
+    /// Closes what is idle; says how many that were.
+    pub(crate) fn close(&self) -> usize {
         let gone = self.idle.take();
         self.shrunk(gone.len());
+        gone.len()
     }
 
     fn shrunk(&self, by: usize) {

@@ -13,7 +13,7 @@ use crate::{
     lane::Lane,
     metrics::{EndpointStats, Endpoints, Metric},
 };
-use corelane_balancer::{EndpointId, Outcome, Picker, Tried};
+use corelane_balancer::{EndpointId, Outcome, Picker, RetryBudget, Tried};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -40,6 +40,8 @@ pub(crate) struct Roster {
     cluster: Cluster,
     endpoints: Vec<Rc<Endpoint>>,
     picker: RefCell<Picker>,
+    /// For retries of all requests.
+    budget: Rc<RefCell<RetryBudget>>,
 }
 
 impl Roster {
@@ -63,9 +65,28 @@ impl Roster {
         Rc::new(Self {
             lane: lane.clone(),
             endpoints: cluster.addresses().iter().map(endpoint).collect(),
+            budget: before.map_or_else(
+                || Rc::new(RefCell::new(RetryBudget::new(lane.now()))),
+                |before| before.budget.clone(),
+            ),
             picker: RefCell::new(picker.expect("the weights were checked when the cluster was resolved")),
             cluster: cluster.clone(),
         })
+    }
+
+    /// A request is made, of which so many per cent may be tried again.
+    pub(crate) fn count_request(&self, budget_percent: u16) {
+        self.budget.borrow_mut().request(budget_percent);
+    }
+
+    /// Whether one more retry may be made.
+    pub(crate) fn has_retry(&self) -> bool {
+        self.budget.borrow_mut().has_retry(self.lane.about_now())
+    }
+
+    /// Takes a retry, if there is one.
+    pub(crate) fn try_retry(&self) -> bool {
+        self.budget.borrow_mut().try_retry(self.lane.about_now())
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -169,6 +190,9 @@ impl Roster {
         };
         self.lane.0.metrics.count(Metric::UpstreamConnectErrors);
         if system::is_exhaustion(&error) {
+            if error.kind() == io::ErrorKind::AddrNotAvailable {
+                self.lane.0.metrics.count(Metric::UpstreamNoPort);
+            }
             // No descriptor, port or memory is left here; that says nothing of the endpoint.
             return Err(Error::new(Side::Internal, Stage::Connect, ErrorKind::Exhausted));
         }

@@ -1,6 +1,17 @@
 //! A process without descriptors.
 
+use corelane_engine::Overload;
 use std::fs::File;
+
+/// For tests of what happens when there is really nothing left: else requests would be refused before.
+pub(crate) fn sheds_nothing() -> Overload {
+    let mut overload = Overload::default();
+    overload.no_keep_alive_percent = None;
+    overload.refuse_percent = None;
+    overload.close_idle_percent = None;
+    overload.stop_accept_percent = None;
+    overload
+}
 
 /// Takes all descriptors that this process may have, until it is dropped.
 pub(crate) struct Exhausted {

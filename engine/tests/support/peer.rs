@@ -46,7 +46,7 @@ impl Message {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }

@@ -3,6 +3,7 @@
 
 mod balancer;
 mod codec;
+mod h2;
 mod hpack;
 
 use std::hint::black_box;
@@ -62,6 +63,7 @@ pub(crate) fn run() -> Vec<String> {
         course.subject(NOTHING, || {});
         codec::subjects(&mut course);
         hpack::subjects(&mut course);
+        h2::subjects(&mut course);
         balancer::subjects(&mut course);
         course.names
     };

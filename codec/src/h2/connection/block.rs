@@ -9,7 +9,7 @@ use super::super::headers::{Wanted, emit};
 use super::super::stream::{Asked, How, Receiving, Sending, Step, Stream};
 use super::receive::Met;
 use super::{Connection, Event, Going, Role, StreamId};
-use crate::hpack::{ListLimits, Overrun};
+use crate::hpack::{self, ListLimits, Overrun};
 use crate::{Fields, Kind};
 use http::{Method, StatusCode};
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub(super) struct Block {
     pub(super) due: Duration,
 }
 
-/// What a field block is.
+/// What a field block is. It names no slot: until the block is complete, the application may close the stream, and its
+/// slot may be another one's.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     /// A request that opens a stream.
@@ -36,11 +37,11 @@ enum Target {
     /// A request that is refused whatever it says.
     Refuse(Cause),
     /// A response.
-    Response(usize, Asked),
+    Response(Asked),
     /// Trailers.
-    Trailers(usize),
+    Trailers,
     /// It breaks its stream whatever it says.
-    Break(usize, Error),
+    Break(Error),
     /// Nobody waits for it any more.
     Ignore,
 }
@@ -100,9 +101,13 @@ impl Connection {
         let Some(block) = self.block else { return Ok(None) };
         let is_last = last && block.end_headers;
         let (section, limits) = (&mut self.section, &self.config.limits);
-        self.decoder
-            .decode(piece, is_last, |field| section.field(field, limits))
-            .map_err(|_| Error::connection(Code::COMPRESSION_ERROR, Cause::Compression))?;
+        self.decoder.decode(piece, is_last, |field| section.field(field, limits)).map_err(
+            |error| match error {
+                // It is right, but more than anybody needs.
+                hpack::Error::InsertedTooMuch => exceeded(Charge::TableBytes),
+                _ => Error::connection(Code::COMPRESSION_ERROR, Cause::Compression),
+            },
+        )?;
         let churn_max = self.list_bytes_max().saturating_mul(u64::from(self.config.budgets.table_lists_max));
         if self.decoder.charged().inserted_bytes > churn_max {
             return Err(exceeded(Charge::TableBytes));
@@ -135,13 +140,13 @@ impl Connection {
         let Some(stream) = self.streams.get(slot) else { return Ok(Target::Ignore) };
         if !stream.state.may_receive() {
             let error = Error::stream(Code::STREAM_CLOSED, Cause::HalfClosed);
-            return Ok(Target::Break(slot, error));
+            return Ok(Target::Break(error));
         }
         Ok(match stream.receiving {
-            Receiving::Head => Target::Response(slot, stream.asked),
+            Receiving::Head => Target::Response(stream.asked),
             // A tunnel has no trailers (RFC 9113 §8.5).
-            Receiving::Tunnel => Target::Break(slot, Error::malformed(Kind::Trailer)),
-            Receiving::Content(_) | Receiving::NoContent => Target::Trailers(slot),
+            Receiving::Tunnel => Target::Break(Error::malformed(Kind::Trailer)),
+            Receiving::Content(_) | Receiving::NoContent => Target::Trailers,
         })
     }
 
@@ -176,11 +181,11 @@ impl Connection {
                 let wanted = Wanted::Request { connect_protocol: self.config.connect_protocol };
                 (wanted, ListLimits { bytes_max, fields_max })
             }
-            Target::Response(_, asked) => {
+            Target::Response(asked) => {
                 let (bytes_max, fields_max) = (limits.response_head_bytes_max, limits.response_fields_max);
                 (Wanted::Response(asked), ListLimits { bytes_max, fields_max })
             }
-            Target::Trailers(_) => {
+            Target::Trailers => {
                 let (bytes_max, fields_max) = (limits.trailer_bytes_max, limits.trailer_fields_max);
                 let wanted = match self.role {
                     Role::Server => Wanted::RequestTrailers,
@@ -188,7 +193,7 @@ impl Connection {
                 };
                 (wanted, ListLimits { bytes_max, fields_max })
             }
-            Target::Refuse(_) | Target::Break(..) | Target::Ignore => {
+            Target::Refuse(_) | Target::Break(_) | Target::Ignore => {
                 (Wanted::Nothing, ListLimits { bytes_max: 0, fields_max: 0 })
             }
         }
@@ -214,31 +219,34 @@ impl Connection {
 
     /// All of a section has come.
     fn section_complete(&mut self, block: Block, now: Duration) -> Result<Option<Event>, Error> {
-        let overrun = self.decoder.charged().overrun;
         match block.target {
-            Target::Request => self.request_complete(&block, overrun, now).map(Some),
-            Target::Refuse(cause) => Ok(Some(self.refuse(block.stream, cause))),
-            Target::Response(slot, asked) => match self.response_complete(slot, asked, &block, overrun) {
-                Ok(event) => Ok(Some(event)),
-                Err(kind) => self.break_stream(slot, Error::malformed(kind), now).map(Some),
-            },
-            Target::Trailers(slot) => match self.trailers_complete(slot, &block, overrun) {
-                Ok(event) => Ok(Some(event)),
-                Err(kind) => self.break_stream(slot, Error::malformed(kind), now).map(Some),
-            },
-            Target::Break(slot, error) => self.break_stream(slot, error, now).map(Some),
-            Target::Ignore => Ok(None),
+            Target::Request => return self.request_complete(&block, now).map(Some),
+            Target::Refuse(cause) => return Ok(Some(self.refuse(block.stream, cause))),
+            Target::Response(_) | Target::Trailers | Target::Break(_) | Target::Ignore => {}
+        }
+        // The application may have given the stream up meanwhile.
+        let Some(slot) = self.live(block.stream) else { return Ok(None) };
+        let result = match block.target {
+            Target::Response(asked) => {
+                let result = self.response_complete(slot, asked, &block);
+                if !matches!(result, Ok(Event::Interim { .. })) {
+                    self.account.opened(&self.config.budgets, now);
+                }
+                result.map_err(Error::malformed)
+            }
+            Target::Trailers => self.trailers_complete(slot, &block).map_err(Error::malformed),
+            Target::Break(error) => Err(error),
+            Target::Request | Target::Refuse(_) | Target::Ignore => return Ok(None),
+        };
+        match result {
+            Ok(event) => Ok(Some(event)),
+            Err(error) => self.break_stream(slot, error, now).map(Some),
         }
     }
 
-    fn request_complete(
-        &mut self,
-        block: &Block,
-        overrun: Option<Overrun>,
-        now: Duration,
-    ) -> Result<Event, Error> {
+    fn request_complete(&mut self, block: &Block, now: Duration) -> Result<Event, Error> {
         self.account.opened(&self.config.budgets, now);
-        let fault = match overrun {
+        let fault = match self.decoder.charged().overrun {
             Some(overrun) => Err(too_large(overrun)),
             None => self.section.finish_request(block.end_stream),
         };
@@ -251,6 +259,7 @@ impl Connection {
         let head_bytes = self.decoder.charged().bytes.max(held_bytes as u64);
         if self.charged_bytes(block.end_stream).saturating_add(head_bytes) > self.config.heap_bytes_max as u64
         {
+            self.account.charge(&self.config.budgets, Charge::RefusedStreams, now)?;
             return Ok(self.refuse(block.stream, Cause::Memory));
         }
         let early = self.early_priority.take_if(|(stream, _)| *stream == block.stream);
@@ -348,15 +357,9 @@ impl Connection {
         Ok(Event::Refused { stream: StreamId(id), error: Error::malformed(kind) })
     }
 
-    fn response_complete(
-        &mut self,
-        slot: usize,
-        asked: Asked,
-        block: &Block,
-        overrun: Option<Overrun>,
-    ) -> Result<Event, Kind> {
+    fn response_complete(&mut self, slot: usize, asked: Asked, block: &Block) -> Result<Event, Kind> {
         let id = StreamId(block.stream);
-        if let Some(overrun) = overrun {
+        if let Some(overrun) = self.decoder.charged().overrun {
             return Err(too_large(overrun));
         }
         self.section.finish_response(block.end_stream, asked)?;
@@ -387,17 +390,12 @@ impl Connection {
         Ok(Event::Response { stream: id, ended: block.end_stream })
     }
 
-    fn trailers_complete(
-        &mut self,
-        slot: usize,
-        block: &Block,
-        overrun: Option<Overrun>,
-    ) -> Result<Event, Kind> {
+    fn trailers_complete(&mut self, slot: usize, block: &Block) -> Result<Event, Kind> {
         // What follows content must be the end (RFC 9113 §8.1).
         if !block.end_stream {
             return Err(Kind::Trailer);
         }
-        if overrun.is_some() {
+        if self.decoder.charged().overrun.is_some() {
             return Err(Kind::TrailersTooLarge);
         }
         self.section.finish_trailers()?;

@@ -142,6 +142,10 @@ impl Connection {
 
     /// Gives back what a stream holds, up to `bytes`.
     pub(super) fn release_held(&mut self, slot: usize, bytes: u32) {
+        // Nothing follows the GOAWAY of an error.
+        if self.failed.is_some() {
+            return;
+        }
         let Some(stream) = self.streams.get_mut(slot) else { return };
         let bytes = bytes.min(stream.receive_window.held());
         let credit = stream.receive_window.release(bytes);

@@ -78,7 +78,9 @@ impl Connection {
         let difference = i64::from(window).saturating_sub(i64::from(self.initial_window));
         self.initial_window = window;
         if difference != 0 {
-            for (_, stream) in self.streams.iter_mut() {
+            // One that has been sent to its end has no window any more, even if the application still has it.
+            let sending = self.streams.iter_mut().filter(|(_, stream)| stream.state.may_send());
+            for (_, stream) in sending {
                 let overflow = Error::connection(Code::FLOW_CONTROL_ERROR, Cause::WindowOverflow);
                 stream.send_window.shift(difference).map_err(|_| overflow)?;
             }
@@ -212,7 +214,7 @@ impl Connection {
     }
 
     /// The slot of a stream that is not closed.
-    fn live(&self, id: u32) -> Option<usize> {
+    pub(super) fn live(&self, id: u32) -> Option<usize> {
         let slot = self.streams.find(id)?;
         let closed = matches!(self.streams.get(slot)?.state, State::Closed(_));
         (!closed).then_some(slot)

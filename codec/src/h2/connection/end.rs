@@ -40,6 +40,10 @@ impl Connection {
     /// more, and takes those that were on their way until the peer must have heard, by a PING that is answered or
     /// after [`Timeouts::go_away`](super::super::Timeouts::go_away); asked again, it does so at once.
     pub fn go_away(&mut self, now: Duration) {
+        // The last GOAWAY has been written, if there is to be one: its identifier is never raised.
+        if self.failed.is_some() {
+            return;
+        }
         match (self.role, self.going) {
             (Role::Client, Going::No) => {
                 self.going = Going::Final { last: 0 };

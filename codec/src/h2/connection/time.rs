@@ -53,31 +53,36 @@ impl Connection {
     /// Resets the streams that have had no room for too long, or whose connection had none.
     fn end_stalls(&mut self, now: Duration) {
         let long = self.config.timeouts.stall;
-        let connection = self.stalled.is_some_and(|stall| stall.since.saturating_add(long) <= now);
-        let mut next = self.stalled.filter(|_| !connection).map(|stall| stall.since.saturating_add(long));
+        let again = now.saturating_add(Duration::from_secs(1));
+        let connection_due = self.stalled.map(|stall| stall.since.saturating_add(long));
+        // One that has got room since is not to blame for what its turn takes.
+        let has_room = self.send_window.available() >= self.config.budgets.quantum_bytes;
+        let connection = connection_due.is_some_and(|due| due <= now) && !has_room;
+        let (mut next, mut waits) = (None, false);
         for slot in 0..self.streams.slots() {
             // The budget for small frames may have come back.
             self.refresh(slot, now);
             let Some(stream) = self.streams.get(slot).filter(|stream| stream.offered > 0) else { continue };
             let due = stream.stalled.map(|stall| stall.since.saturating_add(long));
             let stalled = due.is_some_and(|due| due <= now);
-            // One that has got room since is not to blame for what its turn takes.
-            let ready = self.schedule.holds(slot);
-            if connection || (stalled && !ready) {
+            if connection || (stalled && !self.schedule.holds(slot)) {
                 let id = stream.id;
                 frames::reset(id, Code::CANCEL, &mut self.output);
                 self.step(slot, Step::SendReset);
                 let error = Error::stream(Code::CANCEL, Cause::Stalled);
                 self.events.push_back(Event::Reset { stream: StreamId(id), error });
-            } else if let Some(due) = due {
-                let again = now.saturating_add(Duration::from_secs(1));
-                let due = if stalled { again } else { due };
-                next = Some(next.map_or(due, |next| next.min(due)));
+                continue;
             }
+            waits = true;
+            next = earliest(next, due.map(|due| if stalled { again } else { due }));
         }
-        if connection {
-            self.stalled = None;
-        }
-        self.stall_check = next;
+        // Where nobody waits, the connection is not stalled.
+        self.stalled = self.stalled.filter(|_| waits);
+        let due = connection_due.filter(|_| waits);
+        self.stall_check = earliest(next, due.map(|due| if due <= now { again } else { due }));
     }
+}
+
+fn earliest(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
 }

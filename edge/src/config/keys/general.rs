@@ -2,7 +2,7 @@
 
 use super::{
     Default::{Is, Required, Words},
-    Kind, NOTHING, Section, Time, choice, form, key, limits, log, retry, site, times, upstream,
+    Kind, NOTHING, Section, Time, choice, form, key, limits, log, overload, retry, site, times, upstream,
 };
 
 pub(crate) static TOP: Section = Section {
@@ -59,6 +59,12 @@ pub(crate) static TOP: Section = Section {
         key("names", Kind::Table(&NAMES), NOTHING, "How names in `to` are looked up."),
         key("timeouts", Kind::Table(&times::TIMEOUTS), NOTHING, "How long things may take."),
         key("limits", Kind::Table(&limits::LIMITS), NOTHING, "How large things may be."),
+        key(
+            "overload",
+            Kind::Table(&overload::OVERLOAD),
+            NOTHING,
+            "What is shed when memory or descriptors run short.",
+        ),
         key("retry", Kind::Table(&retry::RETRY), NOTHING, "When an attempt is followed by another."),
         key("site", Kind::Tables(&site::SITE), Required, "What is served."),
         key(

@@ -26,6 +26,12 @@ const ON_STATUS: Key = key(
     NOTHING,
     "Try again when an origin answers with one of these, and an endpoint is left; the last answer is passed on.",
 );
+const BUDGET: Key = key(
+    "budget",
+    count(0, 1600),
+    Is("20"),
+    "How many of an upstream's requests may be tried again, in per cent; ten at once and one a second always may.",
+);
 const REPLAY_MAX: Key = key(
     "replay_max",
     Kind::Size { min: 0, max: 16 << 20, none: false },
@@ -40,12 +46,19 @@ pub(crate) static RETRY: Section = Section {
     help: "When an attempt may be followed by another. What was not sent goes to the next endpoint in any case; what was \
            sent is only sent again if its method is idempotent and its content was kept.",
     example: EXAMPLE,
-    keys: &[ATTEMPTS, ON_STATUS, ON_TIMEOUT, ON_FAILURE, REPLAY_MAX],
+    keys: &[ATTEMPTS, ON_STATUS, ON_TIMEOUT, ON_FAILURE, BUDGET, REPLAY_MAX],
 };
 
 pub(crate) static AROUND: Section = Section {
     name: "retry of a site, an upstream or a route",
     help: "In the place of what holds around it.",
     example: EXAMPLE,
-    keys: &[around(ATTEMPTS), around(ON_STATUS), around(ON_TIMEOUT), around(ON_FAILURE), around(REPLAY_MAX)],
+    keys: &[
+        around(ATTEMPTS),
+        around(ON_STATUS),
+        around(ON_TIMEOUT),
+        around(ON_FAILURE),
+        around(BUDGET),
+        around(REPLAY_MAX),
+    ],
 };

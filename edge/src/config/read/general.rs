@@ -9,9 +9,10 @@ use crate::{
     },
     logs::{self, AccessLogTo, Logs},
     plan::{Connections, NamesEvery},
+    units,
 };
 use corelane_control::log::{Format, Target};
-use corelane_engine::{Driver, Network, Pin, Trail};
+use corelane_engine::{Driver, Memory, Network, Overload, Pin, Trail};
 
 pub(super) fn driver(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Driver {
     match reader.choice(top, "driver") {
@@ -74,6 +75,41 @@ pub(super) fn logs(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Logs {
         (Some(Choice::Of(_)), None) => Format::default(),
     };
     Logs { access, format, errors, least }
+}
+
+pub(super) fn overload(reader: &mut Reader<'_>, top: &mut Scope<'_>) -> Overload {
+    let mut scope = reader.table_or_defaults(top, "overload");
+    let mut overload = Overload::default();
+    let size = |text: &str| Some(units::size(text).map(Memory::Bytes));
+    overload.memory = match reader.choice_or(&mut scope, "memory", size) {
+        Some(Choice::Open(memory)) => memory,
+        Some(Choice::Of("none")) => Memory::Unlimited,
+        _ => Memory::Group,
+    };
+    let mut before = ("", 1);
+    for (name, step) in [
+        ("no_keep_alive", &mut overload.no_keep_alive_percent),
+        ("refuse", &mut overload.refuse_percent),
+        ("close_idle", &mut overload.close_idle_percent),
+        ("stop_accept", &mut overload.stop_accept_percent),
+    ] {
+        *step = reader.count(&mut scope, name).map(number);
+        let Some(percent) = *step else { continue };
+        if percent < before.1 {
+            let at = scope.place(name).or(scope.place(before.0)).unwrap_or(scope.at);
+            let (milder, from) = before;
+            reader.error(
+                at,
+                format!(
+                    "`overload.{name}` begins at {percent} per cent, before `overload.{milder}`, which begins at {from}; give \
+                     them in order"
+                ),
+            );
+        }
+        before = (name, percent);
+    }
+    reader.finish(scope);
+    overload
 }
 
 /// What holds where nobody says anything else, and the most connections, which are nobody else's.
