@@ -9,9 +9,6 @@ use super::literal::{Form, Literal};
 use super::table::Table;
 use super::{Error, TABLE_BYTES_MAX, statics};
 
-/// What a block may add to the table, in lists of the largest size or in tables, whichever is larger.
-const INSERTED_LISTS_MAX: u64 = 16;
-
 /// A field of a header block, borrowed from the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -258,11 +255,7 @@ impl Decoder {
         if literal.form == Form::Incremental {
             match literal.text {
                 Some((name, value)) if self.table.has_room_for(name.len(), value.len()) => {
-                    self.list.inserted(name.len().saturating_add(value.len()));
-                    let most = self.list.bytes_max().max(self.table_bytes_max) as u64;
-                    if self.list.charged().inserted_bytes > most.saturating_mul(INSERTED_LISTS_MAX) {
-                        return Err(Error::InsertedTooMuch);
-                    }
+                    self.list.inserted(name.len(), value.len());
                     self.table.insert(name, value);
                 }
                 // One that is larger than the table empties it (RFC 7541 §4.4), and may not have been kept.

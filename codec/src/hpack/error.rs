@@ -23,9 +23,6 @@ pub enum Error {
     SizeUpdateAfterField,
     /// We allow less than the peer's table has, and the next block did not begin with a size update (RFC 7541 §4.2).
     SizeUpdateMissing,
-    /// A block adds more to the table than any list that is allowed could: 16 times as much. An entry takes three octets
-    /// if its name is that of another, however long that is, and has to be copied all the same.
-    InsertedTooMuch,
     /// The block ended within a representation.
     Truncated,
 }
@@ -42,7 +39,6 @@ impl Error {
         Self::SizeUpdateBeyondLimit,
         Self::SizeUpdateAfterField,
         Self::SizeUpdateMissing,
-        Self::InsertedTooMuch,
         Self::Truncated,
     ];
 
@@ -58,7 +54,6 @@ impl Error {
             Self::SizeUpdateBeyondLimit => "HPACK table size beyond what was allowed",
             Self::SizeUpdateAfterField => "HPACK table size update after a field",
             Self::SizeUpdateMissing => "no HPACK table size update where one was due",
-            Self::InsertedTooMuch => "too many bytes for the HPACK table in one header block",
             Self::Truncated => "header block ends within a field",
         }
     }

@@ -53,10 +53,6 @@ impl List {
         Self { limits, charged: Charged::default() }
     }
 
-    pub(super) fn bytes_max(&self) -> usize {
-        self.limits.bytes_max
-    }
-
     pub(super) fn charged(&self) -> Charged {
         self.charged
     }
@@ -79,8 +75,9 @@ impl List {
 
     /// A field was put into the table.
     #[inline]
-    pub(super) fn inserted(&mut self, len: usize) {
-        self.charged.inserted_bytes = self.charged.inserted_bytes.saturating_add(len as u64);
+    pub(super) fn inserted(&mut self, name_len: usize, value_len: usize) {
+        let inserted = (name_len as u64).saturating_add(value_len as u64);
+        self.charged.inserted_bytes = self.charged.inserted_bytes.saturating_add(inserted);
     }
 
     /// What the next field may have for its name and its value, if it is to be within the limits.

@@ -25,8 +25,8 @@ pub struct Naive {
     table_bytes: usize,
     table_bytes_max: usize,
     due: Option<usize>,
-    /// What the lists of blocks may have.
-    pub list_bytes_max: usize,
+    /// What the last block added to the table.
+    pub inserted_bytes: usize,
 }
 
 /// A block, and how far it has been read.
@@ -73,7 +73,7 @@ impl Naive {
             table_bytes: table_bytes_max,
             table_bytes_max,
             due: None,
-            list_bytes_max: usize::MAX,
+            inserted_bytes: 0,
         }
     }
 
@@ -96,7 +96,8 @@ impl Naive {
     }
 
     fn block(&mut self, input: &mut Input<'_>, fields: &mut Vec<Said>) -> Result<(), Error> {
-        let (mut begun, mut inserted) = (false, 0);
+        let mut begun = false;
+        self.inserted_bytes = 0;
         while input.at < input.octets.len() {
             let first = input.next()?;
             if first & 0xe0 == 0x20 {
@@ -127,10 +128,7 @@ impl Naive {
             fields.push(Said { name: name.clone(), value: value.clone(), never_indexed });
             if first & 0x40 != 0 {
                 if name.len() + value.len() + 32 <= self.table_bytes {
-                    inserted += name.len() + value.len();
-                }
-                if inserted > self.list_bytes_max.max(self.table_bytes_max).saturating_mul(16) {
-                    return Err(Error::InsertedTooMuch);
+                    self.inserted_bytes += name.len() + value.len();
                 }
                 self.dynamic.insert(0, (name, value));
                 self.evict();
