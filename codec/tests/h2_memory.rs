@@ -1,57 +1,16 @@
 //! What a connection of HTTP/2 takes of memory, by a counting allocator.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "h2/counting.rs"]
+mod counting;
 mod h2;
 
 use corelane_codec::h2::{Config, Connection, Event, StreamId};
 use corelane_codec::{Length, RequestHead, ResponseHead};
+use counting::{ALLOCATIONS, LIVE, PEAK};
 use h2::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-    static PEAK: Cell<i64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-impl Counting {
-    fn count(size: usize, freed: usize) {
-        ALLOCATIONS.set(ALLOCATIONS.get() + u64::from(size > 0));
-        LIVE.set(LIVE.get() + size as i64 - freed as i64);
-        PEAK.set(PEAK.get().max(LIVE.get()));
-    }
-}
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size(), 0);
-        // SAFETY: the caller's promises are the ones that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        Self::count(0, layout.size());
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while one is copied to the other.
-        Self::count(size, 0);
-        Self::count(0, layout.size());
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// A server whose application keeps every head that it is given.
 struct Holding {

@@ -325,3 +325,19 @@ fn s6_9_1_a_closed_stream_gives_back_what_it_held() {
     server.connection.release(id(39), 1 << 20);
     assert_eq!(server.sent(), []);
 }
+
+/// As above; of a stream that is closed, and that the application still has, there is no window that could overflow.
+#[test]
+fn s6_9_2_a_closed_stream_has_no_window() {
+    every_split(|cut| {
+        let mut server = Side::server(cut);
+        server.feed([headers(1, GET, END_STREAM), window_update(1, 0x7fff_ffff - 65_535)].concat());
+        server.feed(reset(1, Code::CANCEL));
+        server.feed(settings(&[(4, 65_536)]));
+        server.assert_alive();
+        server.feed([headers(3, GET, END_STREAM), window_update(3, 0x7fff_ffff - 65_536)].concat());
+        server.feed(settings(&[(4, 65_537)]));
+        server.assert_connection_error(Code::FLOW_CONTROL_ERROR);
+        server
+    });
+}

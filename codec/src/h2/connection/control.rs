@@ -6,7 +6,7 @@ use super::super::flow::WINDOW_DEFAULT;
 use super::super::frame::control as frames;
 use super::super::frame::settings as settings_frames;
 use super::super::schedule::Priority;
-use super::super::stream::{Sending, State, Step};
+use super::super::stream::{Sending, State, Step, Stream};
 use super::{Connection, Event, Going, Role, StreamId};
 use crate::{Blame, Scope};
 use std::time::Duration;
@@ -78,8 +78,9 @@ impl Connection {
         let difference = i64::from(window).saturating_sub(i64::from(self.initial_window));
         self.initial_window = window;
         if difference != 0 {
-            let sending = self.streams.iter_mut().filter(|(_, stream)| stream.state.may_send());
-            for (_, stream) in sending {
+            // One that is closed has no window any more, even if the application still has it.
+            let live = |stream: &&mut Stream| !stream.state.is_closed();
+            for stream in self.streams.iter_mut().map(|(_, stream)| stream).filter(live) {
                 let overflow = Error::connection(Code::FLOW_CONTROL_ERROR, Cause::WindowOverflow);
                 stream.send_window.shift(difference).map_err(|_| overflow)?;
             }
