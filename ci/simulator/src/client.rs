@@ -319,10 +319,10 @@ impl Client {
     fn watch(&self, socket: Rc<Socket>, is_done: Rc<Cell<bool>>) {
         let (world, ledger, number) = (self.world.clone(), self.ledger.clone(), self.number);
         self.world.spawn(async move {
-            let began = world.now();
+            let began = world.awake();
             while !is_done.get() {
                 world.sleep(PATIENCE / 40).await;
-                let waited = world.now().saturating_sub(began.max(socket.moved()));
+                let waited = world.awake().saturating_sub(began.max(socket.moved()));
                 if is_done.get() || waited < PATIENCE {
                     continue;
                 }

@@ -26,8 +26,8 @@ use std::{
 
 /// How long the clients of a part may take together.
 const PART: Duration = Duration::from_secs(20_000);
-/// How long a connection may stay after its client has gone.
-const LINGER_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may stay after its client has gone, if it vanished: no deadline is longer.
+const LINGER_MAX: Duration = Duration::from_secs(200);
 /// How long a request waits for a connection: longer than all that are before it may take when nothing goes wrong.
 const QUEUE_MAX: Duration = Duration::from_secs(200);
 /// Polls and events that a run may take: more is a task that spins.
@@ -252,9 +252,9 @@ impl Run {
             engine.snapshots(Duration::from_secs(3)).iter().map(|lane| lane.value(metric)).sum()
         };
         // The last close waits for the client for a while.
-        let until = self.world.now() + LINGER_MAX;
-        while value(Metric::ConnectionsOpen) > 0 && self.world.now() < until {
-            self.world.run(LINGER_MAX / 20);
+        let until = self.world.awake() + LINGER_MAX;
+        while value(Metric::ConnectionsOpen) > 0 && self.world.awake() < until {
+            self.world.run(LINGER_MAX / 100);
         }
         for (metric, name) in
             [(Metric::RequestsOpen, "requests"), (Metric::ConnectionsOpen, "client connections")]

@@ -121,7 +121,7 @@ impl Socket {
         }
     }
 
-    /// When a byte has gone either way last.
+    /// When a byte has gone either way last, by [`World::awake`].
     pub fn moved(&self) -> Duration {
         self.calls().moved(self.fd.as_raw_fd())
     }

@@ -34,7 +34,7 @@ pub(super) struct End {
     room_bytes: usize,
     pub(super) descriptors: usize,
     pub(super) is_lanes: bool,
-    /// When something came here last.
+    /// When something came here last, by the time that is awake.
     pub(super) moved: Duration,
     /// What has come and nobody has read.
     pub(super) received: VecDeque<u8>,
@@ -291,7 +291,7 @@ impl Calls {
         if self.with(from, |from| from.has_vanished) {
             return;
         }
-        let now = self.0.now();
+        let now = self.0.awake();
         self.with(from, |from| {
             from.in_flight = from.in_flight.saturating_sub(count);
             from.moved = now;
@@ -300,7 +300,7 @@ impl Calls {
             let is_taken = !to.is_dead() && !to.is_closed;
             if is_taken {
                 to.received.extend(&piece);
-                to.moved = self.0.now();
+                to.moved = self.0.awake();
                 to.readers.wake(&self.0);
             }
             is_taken

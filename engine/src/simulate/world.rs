@@ -43,6 +43,8 @@ pub(super) struct Inner {
     trace: Cell<u64>,
     pub(super) panics: RefCell<Vec<String>>,
     next_pause: Cell<Duration>,
+    /// How long everything has stood still in all.
+    paused: Cell<Duration>,
     lanes: Cell<usize>,
     pub(super) threads: Threads,
     bug: Cell<Option<Bug>>,
@@ -123,6 +125,7 @@ impl World {
             trace: Cell::new(seed),
             panics: RefCell::default(),
             next_pause: Cell::new(Duration::from_secs(2)),
+            paused: Cell::new(Duration::ZERO),
             lanes: Cell::new(0),
             bug: Cell::new(None),
             threads: Threads::default(),
@@ -159,6 +162,11 @@ impl World {
     /// Time since the world began, and a second more.
     pub fn now(&self) -> Duration {
         self.0.now.get()
+    }
+
+    /// The same, less the time for which everything stood still: by this one, deadlines are kept.
+    pub fn awake(&self) -> Duration {
+        self.now() - self.0.paused.get()
     }
 
     pub(crate) fn wall(&self) -> SystemTime {
@@ -244,6 +252,7 @@ impl World {
             let pause = Duration::from_millis(self.below(120_000));
             self.note(pause.as_nanos() as u64);
             self.0.now.set(self.now() + pause);
+            self.0.paused.set(self.0.paused.get() + pause);
         }
     }
 
