@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::{Ledger, count},
-    spec::{Answer, Framing, Id, Request, dice},
+    spec::{self, Answer, Framing, Id, Request, dice},
     tunnel::Side,
     way::Way,
     wire::{Broken, Content, Head, Reader, framing},
@@ -18,8 +18,9 @@ use std::{
     time::Duration,
 };
 
-/// How long nothing may come or go before a client says that it is stuck: longer than any wait of the engine's.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// How long nothing may come or go before a client says that it is stuck: longer than any wait of the engine's, and than a
+/// handler takes to collect what comes in crumbs.
+const PATIENCE: Duration = Duration::from_secs(4_000);
 
 /// A client: one connection, and some requests on it.
 pub(crate) struct Client {
@@ -170,6 +171,11 @@ impl Client {
             request.way = Way::Pass;
         }
         let answer = Answer::draw(rng, &request, !self.is_calm);
+        let is_early = matches!(answer.manner, spec::Manner::Early | spec::Manner::Duplex);
+        if self.is_calm && is_early && request.way.ends_upload() {
+            // What is left of its content may be more than is thrown away, and then the connection ends.
+            request.way = Way::Pass;
+        }
         let switches = answer.status == 101;
         if let Some(script) = &mut request.switch
             && !switches
