@@ -9,7 +9,7 @@ use super::super::headers::{Wanted, emit};
 use super::super::stream::{Asked, How, Receiving, Sending, Step, Stream};
 use super::receive::Met;
 use super::{Connection, Event, Going, Role, StreamId};
-use crate::hpack::{self, ListLimits, Overrun};
+use crate::hpack::{ListLimits, Overrun};
 use crate::{Fields, Kind};
 use http::{Method, StatusCode};
 use std::time::Duration;
@@ -101,13 +101,9 @@ impl Connection {
         let Some(block) = self.block else { return Ok(None) };
         let is_last = last && block.end_headers;
         let (section, limits) = (&mut self.section, &self.config.limits);
-        self.decoder.decode(piece, is_last, |field| section.field(field, limits)).map_err(
-            |error| match error {
-                // It is right, but more than anybody needs.
-                hpack::Error::InsertedTooMuch => exceeded(Charge::TableBytes),
-                _ => Error::connection(Code::COMPRESSION_ERROR, Cause::Compression),
-            },
-        )?;
+        self.decoder
+            .decode(piece, is_last, |field| section.field(field, limits))
+            .map_err(|_| Error::connection(Code::COMPRESSION_ERROR, Cause::Compression))?;
         let churn_max = self.list_bytes_max().saturating_mul(u64::from(self.config.budgets.table_lists_max));
         if self.decoder.charged().inserted_bytes > churn_max {
             return Err(exceeded(Charge::TableBytes));
