@@ -29,6 +29,9 @@ enum Expect {
     Closed(u32),
 }
 
+/// A frame, what may become of it, and what it changes if nothing is wrong with it.
+type Attack = (Vec<u8>, Expect, Option<(u32, fn(&mut Stream))>);
+
 /// What the peer knows of a stream, and of what the application was told of it.
 #[derive(Debug, Default)]
 struct Stream {
@@ -542,7 +545,7 @@ impl<'d, 'b> Model<'d, 'b> {
 
     /// A frame, what may become of it, and what it changes if nothing is wrong with it.
     #[allow(clippy::type_complexity, reason = "once")]
-    fn any(&mut self) -> (Vec<u8>, Expect, Option<(u32, fn(&mut Stream))>) {
+    fn any(&mut self) -> Attack {
         let number = self.number();
         let plain = |(bytes, expect)| (bytes, expect, None);
         let what = match self.dice.below(16) {
@@ -572,7 +575,7 @@ impl<'d, 'b> Model<'d, 'b> {
         }
     }
 
-    fn any_data(&mut self, number: u32) -> (Vec<u8>, Expect, Option<(u32, fn(&mut Stream))>) {
+    fn any_data(&mut self, number: u32) -> Attack {
         let len = [0, 1, 100, 5_000, 16_000][self.dice.below(5)];
         let content: Vec<u8> = (0..len).map(|at| (at as u32 + self.count) as u8).collect();
         let end = self.dice.below(5) == 0;
@@ -648,7 +651,7 @@ impl<'d, 'b> Model<'d, 'b> {
         (bytes, expect)
     }
 
-    fn any_response(&mut self, number: u32) -> (Vec<u8>, Expect, Option<(u32, fn(&mut Stream))>) {
+    fn any_response(&mut self, number: u32) -> Attack {
         let end = self.dice.below(4) == 0;
         let (bad, interim, fields): (bool, bool, &[(&str, &str)]) = match self.dice.below(8) {
             0 => (true, false, &[(":status", "2x0")]),
@@ -676,12 +679,12 @@ impl<'d, 'b> Model<'d, 'b> {
         (bytes, Expect::Fine, Some((number, effect)))
     }
 
-    fn any_trailers(&mut self, number: u32) -> (Vec<u8>, Expect, Option<(u32, fn(&mut Stream))>) {
+    fn any_trailers(&mut self, number: u32) -> Attack {
         let end = self.dice.below(4) > 0;
         let bytes = self.headers(number, &[("x-trailer", "1")], if end { END_STREAM } else { 0 });
         // A server has no other use for HEADERS on a stream that it does not know than to open it.
         if self.role == Role::Server && (number > self.highest || !self.streams.contains_key(&number)) {
-            if number % 2 == 0 || number <= self.highest {
+            if number.is_multiple_of(2) || number <= self.highest {
                 return (bytes, Expect::Connection(vec![Code::PROTOCOL_ERROR]), None);
             }
             self.highest = number;
@@ -785,7 +788,7 @@ impl<'d, 'b> Model<'d, 'b> {
         let number = number.max(1);
         if self.role == Role::Server && self.dice.below(2) == 0 {
             let value = [&number.to_be_bytes()[..], b"u=1, i"].concat();
-            let own = number % 2 == 0;
+            let own = number.is_multiple_of(2);
             let expect = if own { Expect::Connection(vec![Code::PROTOCOL_ERROR]) } else { Expect::Fine };
             return (frame(PRIORITY_UPDATE, 0, 0, &value), expect);
         }
