@@ -127,7 +127,12 @@ impl Side {
             }
         }
         match (self.script.ending, self.is_client) {
-            (Ending::Client, true) | (Ending::Origin, false) => self.socket.end(),
+            (Ending::Client, true) => self.socket.end(),
+            (Ending::Origin, false) => {
+                // Who reads late that it has a tunnel is to say what it has to say: behind an end there is only a moment.
+                self.world.sleep(EARLY).await;
+                self.socket.end();
+            }
             (Ending::ClientResets, true) | (Ending::OriginResets, false) => {
                 // A reset may overtake what was sent, but the 101 is not to be lost by it.
                 self.world.sleep(Duration::from_millis(PAUSE_MS)).await;
