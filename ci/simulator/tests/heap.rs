@@ -51,12 +51,12 @@ fn once(seed: u64) {
     let refused = town.ask(upgrade);
     let cut = town.ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nX");
     town.world.run(ms(5));
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         town.engine().end_lane(1);
     }
     town.world.run(s(1));
     town.faults(|_| {});
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         town.engine().reload(gateway(2, Cluster::round_robin(["10.1.0.1:80"]))).expect("it fits");
     }
     let is_over = |answer: &std::rc::Rc<support::Answer>| answer.took.get().is_some();
