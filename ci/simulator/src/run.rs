@@ -237,8 +237,11 @@ impl Run {
 
     /// Waits until nobody is left but those who were there before; origins' connections are closed by then as well.
     fn wait(&self, before: usize, what: &str) {
+        let until = self.world.awake() + PART;
         let is_over = || self.is_over(before) || self.world.happened() > STEPS_MAX;
-        if !self.world.run_until(PART, is_over) {
+        // While the machine stands still, nobody gets on.
+        self.world.run_until(100 * PART, || is_over() || self.world.awake() > until);
+        if !is_over() {
             self.ledger.violate("stuck", what.to_owned());
         }
         if self.world.happened() > STEPS_MAX {

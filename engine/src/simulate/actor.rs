@@ -6,6 +6,7 @@ use super::{
     world::World,
 };
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     net::{IpAddr, Shutdown, SocketAddr},
@@ -19,6 +20,8 @@ pub struct Socket {
     fd: Fd,
     world: World,
     peer: SocketAddr,
+    /// The system has said that it is broken. It says so once, to whoever asks first, and tells others of an end.
+    is_broken: Cell<bool>,
 }
 
 /// A listening socket of somebody outside of the engine.
@@ -43,7 +46,7 @@ impl World {
     /// As connect(2) does.
     pub async fn connect_from(&self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
         let (fd, _) = Calls::of(self.clone()).connect(to, from)?;
-        let socket = Socket { fd, world: self.clone(), peer: to };
+        let socket = Socket { fd, world: self.clone(), peer: to, is_broken: Cell::new(false) };
         poll_fn(|cx| poll_ready(socket.fd.as_raw_fd(), false, cx)).await;
         Calls::of(self.clone()).socket_error(socket.fd.as_raw_fd())?;
         Ok(socket)
@@ -68,7 +71,9 @@ impl Acceptor {
         loop {
             poll_fn(|cx| poll_ready(self.fd.as_raw_fd(), true, cx)).await;
             match Calls::of(self.world.clone()).accept(self.fd.as_raw_fd()) {
-                Ok((fd, peer)) => return Ok(Socket { fd, world: self.world.clone(), peer }),
+                Ok((fd, peer)) => {
+                    return Ok(Socket { fd, world: self.world.clone(), peer, is_broken: Cell::new(false) });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -97,7 +102,10 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     poll_fn(|cx| poll_ready(self.fd.as_raw_fd(), false, cx)).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.is_broken.set(self.is_broken.get() || error.kind() != io::ErrorKind::BrokenPipe);
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -116,6 +124,7 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     poll_fn(|cx| poll_ready(self.fd.as_raw_fd(), true, cx)).await;
                 }
+                Ok(0) if self.is_broken.get() => return Err(io::ErrorKind::ConnectionReset.into()),
                 done => return done,
             }
         }
