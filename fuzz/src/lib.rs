@@ -27,9 +27,9 @@ pub mod counting;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod forward;
+pub mod h2;
 #[path = "../../codec/tests/hpack/mod.rs"]
 pub mod hpack;
-pub mod h2;
 pub mod messages;
 pub mod relay;
 
