@@ -119,11 +119,12 @@ impl Streams {
         slots.saturating_add(numbers)
     }
 
-    /// Where an identifier belongs. Identifiers of one side differ by 2, so neighbours never collide; a stream that
-    /// lives long is passed by those that come later, one step each.
+    /// Where an identifier belongs: the high bits of a product, so that identifiers at equal distances, whatever these
+    /// are, do not meet in one place.
     fn place_of(&self, id: u32) -> Option<usize> {
-        let mask = self.table.len().checked_sub(1)?;
-        Some((id >> 1) as usize & mask)
+        let places = u64::try_from(self.table.len()).ok().filter(|places| *places > 0)?;
+        let spread = u64::from((id >> 1).wrapping_mul(0x9e37_79b1));
+        usize::try_from(spread.wrapping_mul(places) >> 32).ok()
     }
 
     fn after(&self, place: usize) -> usize {

@@ -196,9 +196,9 @@ impl<'d, 'b> Model<'d, 'b> {
                 self.note(received.event, &bytes[start..end]);
                 self.flush(true);
             }
-            // What the other frames change is known here as soon as they begin.
+            // What other frames change, and where this one goes, is known here as soon as it begins.
             let long = matches!(bytes.get(3), Some(&(DATA | HEADERS)));
-            if long && end < bytes.len() && self.dice.below(8) == 0 {
+            if long && (16..bytes.len()).contains(&end) && self.dice.below(8) == 0 {
                 self.act();
             }
         }
