@@ -34,7 +34,9 @@ fn count() {
         is_lane.get().unwrap_or_else(|| {
             // Asking for the name may allocate, so that is not counted and asked once.
             is_lane.set(Some(false));
-            let lane = std::thread::current().name().is_some_and(|name| name.starts_with("corelane-"));
+            let lane = std::thread::current()
+                .name()
+                .is_some_and(|name| name.trim_start_matches("corelane-").parse::<usize>().is_ok());
             is_lane.set(Some(lane));
             lane
         })
