@@ -31,6 +31,6 @@ pub enum Bug {
     PipeMiscounted,
     RestForgotten,
     TrailersLost,
-    LetterUnheard,
+    LetterLost,
     ResetPanics,
 }

@@ -23,10 +23,11 @@ impl<T> Mailbox<T> {
 
     /// Leaves a letter and rings; never waits. The letter comes back when the box is full.
     pub(crate) fn post(&self, letter: T) -> Result<(), T> {
-        let posted = self.send.try_send(letter).map_err(|refused| refused.into_inner());
-        if !has(Bug::LetterUnheard) {
-            self.ringer.ring();
+        if has(Bug::LetterLost) {
+            return Ok(());
         }
+        let posted = self.send.try_send(letter).map_err(|refused| refused.into_inner());
+        self.ringer.ring();
         posted
     }
 

@@ -30,7 +30,7 @@ impl Bug {
         Self::PipeMiscounted,
         Self::RestForgotten,
         Self::TrailersLost,
-        Self::LetterUnheard,
+        Self::LetterLost,
         Self::ResetPanics,
     ];
 
@@ -66,7 +66,7 @@ impl Bug {
             Self::PipeMiscounted => "a byte that went through a pipe is not counted",
             Self::RestForgotten => "what came behind the end of a message is forgotten",
             Self::TrailersLost => "the trailers of a request are not sent on",
-            Self::LetterUnheard => "a letter to another lane rings no bell",
+            Self::LetterLost => "a letter to another lane is lost",
             Self::ResetPanics => "a client's reset panics its connection's task",
         }
     }
