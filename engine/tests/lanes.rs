@@ -237,10 +237,15 @@ fn up_14_a_stampede_on_a_cold_origin_meets_a_most_of_connections_and_a_bounded_q
         const CROWD: usize = 400;
         const CONNECTIONS: u32 = 8;
         const QUEUE: u32 = 100;
-        let origin = Scripted::start(|peer| {
+        // A connection that was closed to make a place may be noticed a little later; what is asked at once may not.
+        let most = Arc::new(AtomicUsize::new(0));
+        let (now, max) = (AtomicUsize::new(0), most.clone());
+        let origin = Scripted::start(move |peer| {
             while peer.try_message().is_some() {
+                max.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 // So slow that there is a queue.
                 assert_eq!(peer.more(Duration::from_millis(20)), Ok(false));
+                now.fetch_sub(1, Ordering::SeqCst);
                 if !peer.try_send(ok("fine")) {
                     return;
                 }
@@ -257,7 +262,8 @@ fn up_14_a_stampede_on_a_cold_origin_meets_a_most_of_connections_and_a_bounded_q
         assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
         assert!(served >= QUEUE as usize, "{served}");
         assert_eq!(rig.value(Metric::UpstreamQueueRefused) as usize, CROWD - served);
-        assert!(origin.connections() <= CONNECTIONS as usize, "{}", origin.connections());
+        let most = most.load(Ordering::SeqCst);
+        assert!(most <= CONNECTIONS as usize, "{most}");
     });
 }
 
