@@ -51,7 +51,9 @@ impl Marks {
         phases.connect = self.connecting.get();
         phases.wait = self.in_vain.get();
         if let (Some(sent), Some(answered)) = (self.sent.get(), answered) {
-            phases.wait += answered.saturating_sub(sent);
+            // Where a lane stood still meanwhile, both happened in one poll, and no time passed by its clock. But an answer
+            // was waited for.
+            phases.wait += answered.saturating_sub(sent).max(Duration::from_nanos(1));
         }
         if let Some(begun) = answered.or(responded) {
             phases.transfer = now.saturating_sub(begun);

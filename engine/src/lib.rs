@@ -66,8 +66,10 @@
 //!
 //! * Block. A handler that computes for long holds up every connection of its lane: split the work with
 //!   [`Lane::yield_now`], or leave it to [`Lane::offload`].
-//! * Await what another thread would wake, such as a channel of another runtime's: a lane's wakers never leave its thread,
-//!   and whoever wakes one elsewhere panics there. Ask for it by [`Lane::offload`].
+//!
+//! What other threads do can be awaited, such as a channel that they answer on: a lane's wakers may be used anywhere. A
+//! future that needs another runtime around it (its timers, its sockets) does not work on a lane: run it there, and await
+//! the answer.
 #![deny(unsafe_code)]
 
 mod address;

@@ -48,7 +48,7 @@ impl Lane {
     pub async fn connect(&self, address: &Address) -> io::Result<Link> {
         let stream = connect(address, None).await?;
         Ok(Link {
-            io: Connection::new(stream, &self.0.buffers, &self.0.pumps),
+            io: Connection::new(stream, &self.0.buffers, &self.0.spares),
             lane: self.clone(),
             input: RefCell::default(),
             filled: Cell::new(false),

@@ -1,4 +1,9 @@
-//! What the standard library does not give safely: the only file of the engine with `unsafe` in it.
+//! What the standard library does not give safely: the only module of the engine with `unsafe` in it.
+
+mod epoll;
+mod ring;
+
+pub(crate) use {epoll::Epoll, ring::Ring};
 
 use crate::{address::Address, io::Arrival};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -10,6 +15,17 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
+
+/// Something that was waited for has come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fired {
+    /// By which it was asked for.
+    pub(crate) token: u64,
+    /// What: see poll(2).
+    pub(crate) events: u32,
+    /// The wait was to stay, and has ended nevertheless.
+    pub(crate) is_over: bool,
+}
 
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -131,12 +147,6 @@ pub(crate) fn splice(from: RawFd, to: RawFd, bytes: usize) -> io::Result<usize> 
 pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed; the caller keeps `fd` open. A descriptor that it returns is new and ours.
     unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3))?)) }
-}
-
-/// A descriptor that its owner has given away by [`IntoRawFd`](std::os::fd::IntoRawFd), and nobody else has.
-pub(crate) fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: as the caller says, it is open and nobody else's.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Shuts down one or both directions; operations in flight on them finish.

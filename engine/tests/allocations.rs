@@ -74,8 +74,8 @@ const WINDOWS: u64 = 8;
 const ALLOCATIONS_OF_A_REPLAY: u64 = 2;
 /// Connections of one window.
 const CONNECTIONS: u64 = 100;
-/// A connection's state, its stream, what the runtime keeps of its descriptor, and its task.
-const ALLOCATIONS_OF_A_CONNECTION: u64 = 4;
+/// A connection's state, its watched descriptor, and its task.
+const ALLOCATIONS_OF_A_CONNECTION: u64 = 3;
 
 fn warm_gets(driver: Driver) {
     let origin = Origin::start(ANSWER);
@@ -223,7 +223,7 @@ fn warm_posts(driver: Driver) {
     engine.join();
 }
 
-/// A connection for each request. Pumps, buffers and seats are the lane's and used again.
+/// A connection for each request. Slots, buffers and seats are the lane's and used again.
 fn gets_on_new_connections(driver: Driver, allocations: u64) {
     let origin = Origin::start(ANSWER);
     let cluster = Cluster::round_robin([origin.address().to_string()]).resolve().expect("an address");

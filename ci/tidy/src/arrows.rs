@@ -81,8 +81,8 @@ const CLOSED: [(&str, &str, &[&str]); 3] = [
     ("balancer", "corelane-balancer", &NOT_PURE),
     ("engine", "corelane-engine", &NOT_EMBEDDED),
 ];
-/// The runtime, which only the engine may depend on.
-const RUNTIME: &str = "monoio";
+/// The ring, which only the engine may depend on, and the floor that it is compared with.
+const RING: &str = "io-uring";
 
 /// One entry of a table of dependencies.
 #[derive(Debug)]
@@ -147,8 +147,8 @@ fn check_dependency(
                     findings.error(&file.path, *line, says);
                 }
             }
-            if package == RUNTIME && arrows.dir != "engine" {
-                findings.error(&file.path, *line, format!("only engine may depend on {RUNTIME}"));
+            if package == RING && !["engine", "bench/floor"].contains(&arrows.dir) {
+                findings.error(&file.path, *line, format!("only engine may depend on {RING}"));
             }
         }
     }
@@ -288,9 +288,8 @@ mod tests {
     #[test]
     fn pure_crates_and_the_engine_keep_closed() {
         let codec = "[package]\nname = \"c-codec\"\n[dependencies]\nlog = \"0.4\"\n[dev-dependencies]\ntokio = \"1\"\n";
-        let balancer = "[package]\nname = \"c-balancer\"\n[build-dependencies]\nmonoio = \"0.2\"\n";
-        let engine =
-            "[package]\nname = \"c-engine\"\n[dependencies]\nmonoio = \"0.2\"\ntoml = { version = \"1\" }\n";
+        let balancer = "[package]\nname = \"c-balancer\"\n[build-dependencies]\nio-uring = \"0.7\"\n";
+        let engine = "[package]\nname = \"c-engine\"\n[dependencies]\nio-uring = \"0.7\"\ntoml = { version = \"1\" }\n";
         let found = errors(&[
             ("Cargo.toml", ROOT),
             ("balancer/Cargo.toml", balancer),
@@ -300,8 +299,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "balancer/Cargo.toml:4: balancer must not depend on monoio",
-                "balancer/Cargo.toml:4: only engine may depend on monoio",
+                "balancer/Cargo.toml:4: balancer must not depend on io-uring",
+                "balancer/Cargo.toml:4: only engine may depend on io-uring",
                 "codec/Cargo.toml:4: codec must not depend on log",
                 "engine/Cargo.toml:5: engine must not depend on toml",
             ]

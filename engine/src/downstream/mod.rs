@@ -117,7 +117,7 @@ impl Downstream {
         let codec = codec::Server::new(&door.settings().limits);
         sys::be_patient(stream.fd(), door.settings().timeouts.between_bytes);
         Rc::new(Self {
-            io: Connection::new(stream, &lane.0.buffers, &lane.0.pumps),
+            io: Connection::new(stream, &lane.0.buffers, &lane.0.spares),
             lane: lane.clone(),
             peer,
             timer: lane.take_timer(),

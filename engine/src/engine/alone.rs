@@ -30,7 +30,7 @@ impl Lane {
     /// The lane cannot be set up.
     pub fn run<T>(main: impl AsyncFnOnce(Self) -> T) -> Result<T, StartError> {
         let (config, settings) = Engine::builder().into_config();
-        let (mut runtime, running) = driver::build(config.driver).map_err(StartError::Driver)?;
+        let (runtime, running) = driver::build(config.driver).map_err(StartError::Driver)?;
         let process = Arc::new(Process::new(config, 1).map_err(StartError::Thread)?);
         runtime.block_on(async {
             let bell = Bell::new(process.desks[0].mail.ringer()).map_err(StartError::Thread)?;

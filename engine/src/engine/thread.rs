@@ -88,7 +88,7 @@ impl Start {
     }
 
     fn run(self, started: &Sender<Result<(), StartError>>) {
-        let (mut runtime, running) = match driver::build(self.process.config.driver) {
+        let (runtime, running) = match driver::build(self.process.config.driver) {
             Ok(built) => built,
             Err(error) => {
                 let _ = started.send(Err(StartError::Driver(error)));

@@ -25,7 +25,7 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
-        let watch = Watch::new(system::timerfd()?)?;
+        let watch = Watch::new(system::timerfd()?);
         Ok(Self { watch, waiting: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Bell {
 impl Bell {
     /// Makes one on the lane's own thread, for the ends that others ring.
     pub(crate) fn new(ringer: &Ringer) -> io::Result<Self> {
-        let watch = Watch::new(system::duplicate(ringer.0.as_raw_fd())?)?;
+        let watch = Watch::new(system::duplicate(ringer.0.as_raw_fd())?);
         Ok(Self { watch, yielding: RefCell::default() })
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn connect(address: &Address, source: Option<IpAddr>) -> io::Re
             begun => break begun?,
         }
     };
-    let stream = Watch::new(socket)?;
+    let stream = Watch::new(socket);
     if !connected {
         stream.writable().await?;
         system::socket_error(stream.fd())?;

@@ -1,22 +1,21 @@
 //! A connection owns its operations: one to receive, one to send.
 //!
 //! What the system can do at once is done by a call of it: most sends, and receives of what is known to be there. What
-//! has to be waited for is left to the loop. Each direction is a **slot** and a **pump** for that: the pump is a future,
-//! boxed once when the connection is made, that takes an order from the slot, waits, and leaves the outcome in the slot.
-//! Futures outside only wait on a slot: dropping one drops no operation, and the next to wait takes it up. Whoever holds
-//! the connection polls it; a connection that nobody polls (idle in a pool) still has its wait in the kernel.
+//! has to be waited for is left to the loop. Each direction has a **slot** that says whether an operation is under way, and
+//! what came of it. Futures outside only wait on a slot: dropping one drops no operation, and the next to wait takes it up.
 //!
 //! (Measured: a receive that the ring performs holds a buffer for as long as it waits, so that as many buffers go through
 //! the cache as there are connections; and each operation on the ring costs a completion, a wake and a poll. See
 //! bench/FINDINGS.md.)
 //!
-//! A connection that has long been idle [sleeps](Connection::fall_asleep): slots, pumps and buffers go, and only the wait
-//! for readability is left.
+//! A connection that has long been idle [sleeps](Connection::fall_asleep): slots and buffers go, and only the wait for
+//! something to receive is left.
 
 use super::{
     Fd, Watch,
     buffer::{Buffer, Buffers, TAILROOM_BYTES},
     pipe::Pipe,
+    runtime::Direction,
     system,
 };
 use crate::simulate::{Bug, has};
@@ -28,16 +27,14 @@ use std::{
     os::fd::RawFd,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
-
-type Pump = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     #[default]
     Idle,
-    /// An order to wait has been left, or the wait is in the kernel.
+    /// It waits until the system can do it.
     Working,
     /// The outcome waits.
     Done,
@@ -45,44 +42,23 @@ enum State {
 
 /// One direction.
 #[derive(Default)]
-struct Slot {
-    state: Cell<State>,
-    order: Cell<Option<Rc<Watch>>>,
-}
+struct Slot(Cell<State>);
 
 impl Slot {
-    fn begin(&self, watch: &Rc<Watch>) {
-        assert!(
-            self.state.replace(State::Working) == State::Idle,
-            "one operation at a time in each direction"
-        );
-        self.order.set(Some(watch.clone()));
-    }
-
-    /// Only polled once an order has been left, so it needs no waker.
-    async fn next_order(&self) -> Rc<Watch> {
-        poll_fn(|_| self.order.take().map_or(Poll::Pending, Poll::Ready)).await
+    fn begin(&self) {
+        assert!(self.0.replace(State::Working) == State::Idle, "one operation at a time in each direction");
     }
 
     fn finish(&self) {
-        self.state.set(State::Done);
+        self.0.set(State::Done);
     }
 
     fn rest(&self) {
-        self.state.set(State::Idle);
+        self.0.set(State::Idle);
     }
 
     fn is_idle(&self) -> bool {
-        self.state.get() == State::Idle
-    }
-
-    /// Polls the pump while it has work; says whether the outcome waits.
-    fn drive(&self, pump: &mut Pump, cx: &mut Context<'_>) -> bool {
-        if self.state.get() == State::Working {
-            // A pump never ends.
-            let _ = pump.as_mut().poll(cx);
-        }
-        self.state.get() == State::Done
+        self.0.get() == State::Idle
     }
 }
 
@@ -107,21 +83,9 @@ impl Slots {
     fn sent(&self, count: usize) {
         self.sent_bytes.set(self.sent_bytes.get() + count as u64);
     }
-}
 
-async fn pump_in(slots: Rc<Slots>) {
-    loop {
-        // An error shows itself again at the receive that follows.
-        let _ = slots.rx.next_order().await.readable().await;
-        slots.rx.finish();
-    }
-}
-
-async fn pump_out(slots: Rc<Slots>) {
-    loop {
-        // An error shows itself again at the send that follows.
-        let _ = slots.tx.next_order().await.writable().await;
-        slots.tx.finish();
+    fn is_idle(&self) -> bool {
+        self.rx.is_idle() && self.tx.is_idle()
     }
 }
 
@@ -156,48 +120,30 @@ pub(crate) enum Arrival {
     Failed,
 }
 
-/// What a connection that is at work needs.
-struct Active {
-    slots: Rc<Slots>,
-    rx_pump: Pump,
-    tx_pump: Pump,
-}
-
-impl Active {
-    fn new() -> Self {
-        let slots = Rc::<Slots>::default();
-        Self { rx_pump: Box::pin(pump_in(slots.clone())), tx_pump: Box::pin(pump_out(slots.clone())), slots }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.slots.rx.is_idle() && self.slots.tx.is_idle()
-    }
-}
-
-/// The pumps that no connection needs at the moment.
+/// The slots that no connection needs at the moment.
 #[derive(Clone, Default)]
 #[expect(clippy::vec_box, reason = "a connection holds the box, and an idle one holds none")]
-pub(crate) struct Pumps(Rc<RefCell<Vec<Box<Active>>>>);
+pub(crate) struct Spares(Rc<RefCell<Vec<Box<Slots>>>>);
 
-impl Pumps {
+impl Spares {
     /// Made in batches, so that they lie together: when idle connections have given theirs back, whole pages are
     /// free, and not holes between what lives long.
     const BATCH: usize = 64;
     const KEPT_MAX: usize = 1024;
 
-    fn take(&self) -> Box<Active> {
+    fn take(&self) -> Box<Slots> {
         let mut kept = self.0.borrow_mut();
         if kept.is_empty() {
-            kept.extend((0..Self::BATCH).map(|_| Box::new(Active::new())));
+            kept.extend((0..Self::BATCH).map(|_| Box::default()));
         }
         kept.pop().expect("a batch was made")
     }
 
-    fn give(&self, active: Box<Active>) {
+    fn give(&self, slots: Box<Slots>) {
         let mut kept = self.0.borrow_mut();
-        if active.is_idle() && kept.len() < Self::KEPT_MAX {
-            active.slots.sent_bytes.set(0);
-            kept.push(active);
+        if slots.is_idle() && kept.len() < Self::KEPT_MAX {
+            slots.sent_bytes.set(0);
+            kept.push(slots);
         }
     }
 
@@ -211,47 +157,55 @@ impl Pumps {
 pub(crate) struct Connection {
     fd: RawFd,
     watch: Rc<Watch>,
-    active: RefCell<Option<Box<Active>>>,
+    slots: RefCell<Option<Box<Slots>>>,
     /// The system has said that it is broken. It says so once, to whoever asks first, be it a send; whoever receives
     /// afterwards is told of an end, as if nothing were missing.
     is_broken: Cell<bool>,
     buffers: Buffers,
-    pumps: Pumps,
+    spares: Spares,
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Watch, buffers: &Buffers, pumps: &Pumps) -> Self {
+    pub(crate) fn new(socket: Watch, buffers: &Buffers, spares: &Spares) -> Self {
         Self {
             fd: socket.fd(),
             watch: Rc::new(socket),
-            active: RefCell::new(Some(pumps.take())),
+            slots: RefCell::new(Some(spares.take())),
             is_broken: Cell::new(false),
             buffers: buffers.clone(),
-            pumps: pumps.clone(),
+            spares: spares.clone(),
         }
     }
 
     /// Makes it ready for operations, after [`fall_asleep`](Self::fall_asleep).
     pub(crate) fn wake(&self) {
-        *self.active.borrow_mut() = Some(self.pumps.take());
+        *self.slots.borrow_mut() = Some(self.spares.take());
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Active) -> T) -> T {
-        f(self.active.borrow_mut().as_mut().expect("a connection that sleeps is woken before it is used"))
+    fn with<T>(&self, f: impl FnOnce(&Slots) -> T) -> T {
+        f(self.slots.borrow().as_ref().expect("a connection that sleeps is woken before it is used"))
+    }
+
+    /// Whether the outcome of an operation waits.
+    fn drive(&self, slot: &Slot, direction: Direction, cx: &Context<'_>) -> bool {
+        if slot.0.get() == State::Working && self.watch.poll(direction, cx).is_ready() {
+            slot.finish();
+        }
+        slot.0.get() == State::Done
     }
 
     /// Gives up everything but a wait for something to receive; no buffer may be under way. [`wake`](Self::wake) must be
     /// called before anything else is.
     pub(crate) fn fall_asleep(&self) -> Pin<Box<dyn Future<Output = ()>>> {
         assert!(!self.is_sending(), "only an idle connection sleeps");
-        if let Some(active) = self.active.borrow_mut().take() {
-            self.pumps.give(active);
+        if let Some(slots) = self.slots.borrow_mut().take() {
+            if slots.rx.0.get() == State::Working {
+                slots.rx.rest();
+            }
+            self.spares.give(slots);
         }
         let watch = self.watch.clone();
-        Box::pin(async move {
-            // An error shows itself again at the next receive.
-            let _ = watch.readable().await;
-        })
+        Box::pin(poll_fn(move |cx| watch.poll(Direction::In, cx)))
     }
 
     /// Both directions end; operations in flight finish.
@@ -276,24 +230,23 @@ impl Connection {
 
     /// Whether a receive is under way, or its outcome waits.
     pub(crate) fn is_receiving(&self) -> bool {
-        self.with(|active| !active.slots.rx.is_idle())
+        self.with(|slots| !slots.rx.is_idle())
     }
 
     /// Whether a send is under way.
     pub(crate) fn is_sending(&self) -> bool {
-        self.with(|active| !active.slots.tx.is_idle())
+        self.with(|slots| !slots.tx.is_idle())
     }
 
     /// Bytes handed to the kernel since the connection was made, or last woken.
     pub(crate) fn sent_bytes(&self) -> u64 {
-        self.with(|active| active.slots.sent_bytes.get())
+        self.with(|slots| slots.sent_bytes.get())
     }
 
     /// Begins to receive behind what `buffer` holds, unless a receive is under way. Whoever waits holds no buffer but one
     /// that has something in it.
     pub(crate) fn begin_receive(&self, buffer: Option<Buffer>, wait: Wait) {
-        self.with(|active| {
-            let Slots { rx, partial, received, .. } = &*active.slots;
+        self.with(|Slots { rx, partial, received, .. }| {
             if !rx.is_idle() {
                 assert!(buffer.is_none(), "a buffer would be lost");
                 return;
@@ -309,7 +262,7 @@ impl Connection {
                 Wait::Long => buffer,
             };
             partial.set(buffer);
-            rx.begin(&self.watch);
+            rx.begin();
         });
     }
 
@@ -319,9 +272,14 @@ impl Connection {
         let had = buffer.is_some();
         let mut buffer = buffer.unwrap_or_else(|| self.buffers.take());
         let end = buffer.tail().capacity() - TAILROOM_BYTES;
-        match system::receive_now(self.fd, buffer.tail(), end) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && had => Err(Some(buffer)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        let room = end.saturating_sub(buffer.tail().len());
+        let received = system::receive_now(self.fd, buffer.tail(), end);
+        if received.as_ref().map_or_else(would_block, |count| (1..room).contains(count)) {
+            self.watch.exhausted(Direction::In);
+        }
+        match received {
+            Err(error) if would_block(&error) && had => Err(Some(buffer)),
+            Err(error) if would_block(&error) => {
                 self.buffers.give(buffer);
                 Err(None)
             }
@@ -359,34 +317,39 @@ impl Connection {
 
     /// Drives the receive under way, and leaves its outcome where it is. Pending when none is under way.
     pub(crate) fn poll_arrival(&self, cx: &mut Context<'_>) -> Poll<Arrival> {
-        self.with(|active| {
-            if !active.slots.rx.drive(&mut active.rx_pump, cx) {
-                return Poll::Pending;
+        self.with(|slots| {
+            while self.drive(&slots.rx, Direction::In, cx) {
+                let received = slots.received.take();
+                let arrival = match &received {
+                    None => self.peek(),
+                    Some((Ok(0), _)) => Arrival::End,
+                    Some((Ok(_), _)) => Arrival::Bytes,
+                    Some((Err(_), _)) => Arrival::Failed,
+                };
+                slots.received.set(received);
+                if arrival != Arrival::Nothing {
+                    return Poll::Ready(arrival);
+                }
+                // What there was has been received since the loop spoke of it.
+                self.watch.exhausted(Direction::In);
+                slots.rx.rest();
+                slots.rx.begin();
             }
-            let received = active.slots.received.take();
-            let arrival = match &received {
-                None => self.peek(),
-                Some((Ok(0), _)) => Arrival::End,
-                Some((Ok(_), _)) => Arrival::Bytes,
-                Some((Err(_), _)) => Arrival::Failed,
-            };
-            active.slots.received.set(received);
-            Poll::Ready(arrival)
+            Poll::Pending
         })
     }
 
     /// The outcome of the receive under way; one must have been begun.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
-        let received = self.with(|active| {
-            let Slots { rx, partial, received, .. } = &*active.slots;
+        let received = self.with(|Slots { rx, partial, received, .. }| {
             assert!(!rx.is_idle(), "nothing is being received");
-            while rx.drive(&mut active.rx_pump, cx) {
+            while self.drive(rx, Direction::In, cx) {
                 rx.rest();
                 match received.take().map_or_else(|| self.receive_now(partial.take()), Ok) {
                     Ok(received) => return Some(received),
                     Err(buffer) => {
                         partial.set(buffer);
-                        rx.begin(&self.watch);
+                        rx.begin();
                     }
                 }
             }
@@ -408,12 +371,11 @@ impl Connection {
     /// The system takes nearly everything at once, and asking it directly costs less than having the loop ask and tell
     /// later; what it does not take waits until there is room.
     pub(crate) fn begin_send(&self, buffer: Buffer) {
-        self.with(|active| {
-            let slots = &*active.slots;
+        self.with(|slots| {
             assert!(slots.tx.is_idle(), "one operation at a time in each direction");
             match self.send_some(slots, buffer) {
                 Ok(true) => {}
-                Ok(false) => slots.tx.begin(&self.watch),
+                Ok(false) => slots.tx.begin(),
                 Err(error) => {
                     slots.failed.set(Some(error));
                     slots.tx.finish();
@@ -427,11 +389,14 @@ impl Connection {
         match system::send_now(self.fd, buffer.as_slice()) {
             Ok(count) => {
                 slots.sent(count);
+                if count < buffer.len() {
+                    self.watch.exhausted(Direction::Out);
+                }
                 if !has(Bug::ShortSendRepeated) || count == buffer.len() {
                     buffer.consume(count);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if would_block(&error) => self.watch.exhausted(Direction::Out),
             Err(error) => {
                 self.buffers.give(buffer);
                 return Err(self.broken(error));
@@ -454,15 +419,17 @@ impl Connection {
         pipe: &mut Pipe,
         bytes_max: u64,
     ) -> Poll<io::Result<Option<usize>>> {
-        self.with(|active| {
-            let Slots { rx, received, .. } = &*active.slots;
+        self.with(|Slots { rx, received, .. }| {
             loop {
-                match rx.state.get() {
+                match rx.0.get() {
                     State::Idle => match pipe.fill(self.fd, bytes_max) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => rx.begin(&self.watch),
+                        Err(error) if would_block(&error) => {
+                            self.watch.exhausted(Direction::In);
+                            rx.begin();
+                        }
                         result => return Poll::Ready(self.unless_broken(result).map(Some)),
                     },
-                    State::Working if !rx.drive(&mut active.rx_pump, cx) => return Poll::Pending,
+                    State::Working if !self.drive(rx, Direction::In, cx) => return Poll::Pending,
                     State::Working => {}
                     State::Done => match received.take() {
                         None => rx.rest(),
@@ -479,14 +446,15 @@ impl Connection {
     /// Sends what is in a pipe, or as much of it as the system takes now; the rest has to wait until
     /// [`poll_sent`](Self::poll_sent) is ready. Nothing else may be under way in that direction.
     pub(crate) fn begin_empty(&self, pipe: &mut Pipe) -> io::Result<()> {
-        self.with(|active| {
+        self.with(|slots| {
             match pipe.empty(self.fd) {
-                Ok(count) => active.slots.sent(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A part says nothing of whether there is room: splice(2) may stop for reasons of its own.
+                Ok(count) => slots.sent(count),
+                Err(error) if would_block(&error) => self.watch.exhausted(Direction::Out),
                 Err(error) => return Err(self.broken(error)),
             }
             if !pipe.is_empty() {
-                active.slots.tx.begin(&self.watch);
+                slots.tx.begin();
             }
             Ok(())
         })
@@ -494,10 +462,9 @@ impl Connection {
 
     /// Ready when nothing is being sent any more.
     pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|active| {
-            let slots = &*active.slots;
+        self.with(|slots| {
             while !slots.tx.is_idle() {
-                if !slots.tx.drive(&mut active.tx_pump, cx) {
+                if !self.drive(&slots.tx, Direction::Out, cx) {
                     return Poll::Pending;
                 }
                 slots.tx.rest();
@@ -507,7 +474,7 @@ impl Connection {
                 if let Some(buffer) = slots.unsent.take()
                     && !self.send_some(slots, buffer)?
                 {
-                    slots.tx.begin(&self.watch);
+                    slots.tx.begin();
                 }
             }
             Poll::Ready(Ok(()))
@@ -516,10 +483,10 @@ impl Connection {
 
     /// Whether the peer has sent something that nobody has received: a close would reset the connection now.
     pub(crate) fn has_unread(&self) -> bool {
-        let in_hand = self.with(|active| {
-            let received = active.slots.received.take();
+        let in_hand = self.with(|slots| {
+            let received = slots.received.take();
             let is_some = matches!(&received, Some((Ok(count), _)) if *count > 0);
-            active.slots.received.set(received);
+            slots.received.set(received);
             is_some
         });
         in_hand || system::peek(self.fd) == Arrival::Bytes
@@ -530,11 +497,14 @@ impl Connection {
         self.peek() == Arrival::Nothing
     }
 
-    /// Hands a receive that has been begun to the kernel, without waiting for it.
-    pub(crate) fn submit(&self) {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.with(|active| active.slots.rx.drive(&mut active.rx_pump, &mut cx));
+    /// Has the loop take note of what comes, without anybody waiting for it.
+    pub(crate) fn listen(&self) {
+        self.watch.listen();
     }
+}
+
+fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 impl Drop for Connection {
@@ -542,18 +512,14 @@ impl Drop for Connection {
         if has(Bug::DescriptorLeaked) {
             std::mem::forget(self.watch.clone());
         }
-        let Some(active) = self.active.borrow_mut().take() else { return };
-        let Slots { rx, tx, received, partial, unsent, failed, .. } = &*active.slots;
+        let Some(slots) = self.slots.borrow_mut().take() else { return };
+        let Slots { rx, tx, received, partial, unsent, failed, .. } = &*slots;
         for buffer in [received.take().map(|(_, buffer)| buffer), partial.take(), unsent.take()] {
             buffer.into_iter().for_each(|buffer| self.buffers.give(buffer));
         }
         failed.take();
-        // A wait that is under way is given up with its pump.
-        for slot in [rx, tx] {
-            if slot.state.get() == State::Done {
-                slot.rest();
-            }
-        }
-        self.pumps.give(active);
+        rx.rest();
+        tx.rest();
+        self.spares.give(slots);
     }
 }

@@ -1,12 +1,8 @@
 //! Which event loop a lane runs on: io_uring where the kernel grants the real ring, epoll otherwise.
 
-use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
+use super::runtime::Runtime;
 use std::io;
 
-/// Submission queue entries of a lane's ring.
-const RING_ENTRIES: u32 = 1024;
-/// Completion queue entries: four for each submission, so that a burst does not overflow into the kernel's list.
-const RING_COMPLETIONS: u32 = 4 * RING_ENTRIES;
 /// The flags that every ring is made with, by their names in io_uring_setup(2).
 pub const RING_FLAGS: &str = "SINGLE_ISSUER|DEFER_TASKRUN|COOP_TASKRUN|SUBMIT_ALL";
 
@@ -44,14 +40,12 @@ impl Running {
     }
 }
 
-pub(crate) type Runtime = FusionRuntime<IoUringDriver, LegacyDriver>;
-
-/// Builds the calling thread's event loop, which has no timers: see [`Alarm`](super::Alarm). Each lane tries its own ring with the flags that it will use: a test of
-/// another ring proves nothing, because seccomp profiles and limits on locked memory refuse rings one by one.
+/// Builds the calling thread's event loop. Each lane tries its own ring with the flags that it will use: a test of another
+/// ring proves nothing, because seccomp profiles and limits on locked memory refuse rings one by one.
 pub(crate) fn build(choice: Driver) -> io::Result<(Runtime, Running)> {
     let reason = match choice {
         Driver::Epoll => "asked for".to_owned(),
-        Driver::Auto | Driver::Uring => match uring() {
+        Driver::Auto | Driver::Uring => match Runtime::on_ring() {
             Ok(runtime) => return Ok((runtime, Running::Uring)),
             Err(error) if choice == Driver::Uring => {
                 return Err(io::Error::new(error.kind(), format!("the kernel refused io_uring: {error}")));
@@ -59,19 +53,5 @@ pub(crate) fn build(choice: Driver) -> io::Result<(Runtime, Running)> {
             Err(error) => format!("io_uring refused: {error}"),
         },
     };
-    let runtime = RuntimeBuilder::<LegacyDriver>::new().with_entries(RING_ENTRIES).build()?;
-    Ok((runtime.into(), Running::Epoll { reason }))
-}
-
-fn uring() -> io::Result<Runtime> {
-    let mut ring = io_uring::IoUring::builder();
-    ring.setup_clamp()
-        .setup_cqsize(RING_COMPLETIONS)
-        .setup_submit_all()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_coop_taskrun();
-    let runtime =
-        RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).uring_builder(ring).build()?;
-    Ok(runtime.into())
+    Ok((Runtime::on_epoll()?, Running::Epoll { reason }))
 }

@@ -48,7 +48,7 @@ pub(crate) struct Listener(Watch);
 
 impl Listener {
     pub(crate) fn new(socket: &Socket) -> io::Result<Self> {
-        Ok(Self(Watch::new(system::duplicate(socket.fd.as_raw_fd())?)?))
+        Ok(Self(Watch::new(system::duplicate(socket.fd.as_raw_fd())?)))
     }
 
     /// Waits until somebody connects; can be dropped.
@@ -64,6 +64,6 @@ impl Listener {
     /// Accepts one of those that wait; `WouldBlock` when none does.
     pub(crate) fn accept(&self) -> io::Result<(Watch, Address)> {
         let (fd, peer) = system::accept(self.0.fd())?;
-        Ok((Watch::new(fd)?, peer))
+        Ok((Watch::new(fd), peer))
     }
 }

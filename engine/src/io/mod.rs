@@ -1,4 +1,4 @@
-//! The lane's event loop and what runs on it: the only module that names a runtime.
+//! The lane's event loop and what runs on it.
 //!
 //! Everything above sees [`Connection`], [`Listener`], [`spawn`] and [`Alarm`], so that the loop below can be
 //! replaced without anybody noticing. Two things are below: the [`system`], whose calls are made where they are needed, and
@@ -13,6 +13,7 @@ pub(crate) mod connection;
 pub(crate) mod driver;
 pub(crate) mod listener;
 pub(crate) mod pipe;
+pub(crate) mod runtime;
 
 #[cfg(feature = "simulate")]
 pub(crate) mod system;
@@ -25,9 +26,10 @@ pub(crate) mod watch;
 pub(crate) use alarm::Alarm;
 pub(crate) use buffer::{Buffer, Buffers, ROOM_BYTES};
 pub(crate) use connect::connect;
-pub(crate) use connection::{Arrival, Connection, Pumps, Received, Wait};
+pub(crate) use connection::{Arrival, Connection, Received, Spares, Wait};
 pub(crate) use listener::{Listener, Socket};
 pub(crate) use pipe::{Pipe, Pipes};
+pub(crate) use runtime::Direction;
 pub(crate) use system::{Fd, HashState, Map};
 pub(crate) use watch::{Watch, spawn};
 

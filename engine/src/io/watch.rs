@@ -1,113 +1,104 @@
 //! Waiting for a descriptor, which is all that the loop is asked for: what can be done at once is done by a call of the
 //! system.
 
-use super::{Fd, system};
-use crate::{simulate, sys};
-use monoio::net::TcpStream;
+use super::{
+    Fd,
+    runtime::{self, Direction, Watched},
+    system,
+};
+use crate::simulate;
 use std::{
-    cell::Cell,
-    future::Future,
+    future::{Future, poll_fn},
     io,
-    os::fd::{AsRawFd, IntoRawFd, RawFd},
+    os::fd::{AsRawFd, RawFd},
+    task::{Context, Poll},
 };
 
-/// A descriptor and the loop's view of it. Dropping it closes the descriptor.
+/// A descriptor and the loop's view of it. Dropping it closes the descriptor; a wait may be given up at any time.
+///
+/// There are two ways of waiting, and nobody mixes them. [`readable`](Self::readable) and [`writable`](Self::writable) ask
+/// the system each time. [`poll`](Self::poll) is for connections: it believes that there is more to do until it is
+/// [told](Self::exhausted) that there is not, and costs nothing on a connection that is warm.
 pub(crate) enum Watch {
-    /// Of the system. The runtime has types for TCP and for unix sockets, and none for a listener, an eventfd or a timerfd
-    /// that works on both drivers; asked for readiness alone, one type serves for all.
+    /// Of the system.
     System(Watched),
     /// Of a simulated world.
-    Simulated(simulate::Descriptor),
+    #[cfg_attr(not(feature = "simulate"), expect(dead_code, reason = "there is none"))]
+    Simulated(simulate::Watched),
 }
 
 impl Watch {
     /// Takes over a non-blocking descriptor.
-    pub(crate) fn new(fd: Fd) -> io::Result<Self> {
-        Ok(match system::of_system(fd) {
-            Ok(fd) => Self::System(Watched {
-                stream: Some(TcpStream::from_std(fd.into())?),
-                has_given_up: Cell::new(false),
-            }),
-            Err(fd) => Self::Simulated(fd),
-        })
+    pub(crate) fn new(fd: Fd) -> Self {
+        match system::of_system(fd) {
+            Ok(fd) => Self::System(Watched::new(fd)),
+            Err(fd) => Self::simulated(fd),
+        }
+    }
+
+    #[cfg(feature = "simulate")]
+    fn simulated(fd: simulate::Descriptor) -> Self {
+        Self::Simulated(simulate::Watched::new(fd))
+    }
+
+    #[cfg(not(feature = "simulate"))]
+    fn simulated(fd: simulate::Descriptor) -> Self {
+        match fd {}
     }
 
     pub(crate) fn fd(&self) -> RawFd {
         match self {
-            Self::System(watched) => watched.stream().as_raw_fd(),
-            Self::Simulated(fd) => fd.as_raw_fd(),
+            Self::System(watched) => watched.as_raw_fd(),
+            Self::Simulated(watched) => watched.as_raw_fd(),
         }
     }
 
-    /// Waits until there is something to receive; holds no buffer, and can be dropped.
+    /// Waits until there is something to receive, to accept, or to be told.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::System(watched) => {
-                let waiting = Waiting(&watched.has_given_up);
-                let result = watched.stream().readable(false).await;
-                std::mem::forget(waiting);
-                result
-            }
-            Self::Simulated(fd) => fd.readable().await,
-        }
+        poll_fn(|cx| self.poll_once(Direction::In, cx)).await
     }
 
-    /// Waits until there is room to send; holds no buffer, and can be dropped.
+    /// Waits until there is room to send, or a connection.
     pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_once(Direction::Out, cx)).await
+    }
+
+    fn poll_once(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::System(watched) => {
-                let waiting = Waiting(&watched.has_given_up);
-                let result = watched.stream().writable(false).await;
-                std::mem::forget(waiting);
-                result
-            }
-            Self::Simulated(fd) => fd.writable().await,
+            Self::System(watched) => watched.poll_once(direction, cx),
+            Self::Simulated(watched) => watched.poll_once(direction, cx),
         }
     }
-}
 
-/// A descriptor of the system. It is closed by a call of the system, unless the loop may still be waiting for it.
-///
-/// Left to itself, the runtime has the ring close it: for one operation it submits two, because it cancels those that
-/// nobody waits for, and takes a box to see to their end.
-pub(crate) struct Watched {
-    /// Until it is dropped.
-    stream: Option<TcpStream>,
-    /// A wait was given up, and the loop may not have taken note of it yet.
-    has_given_up: Cell<bool>,
-}
-
-impl Watched {
-    fn stream(&self) -> &TcpStream {
-        self.stream.as_ref().expect("it is there until it is dropped")
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if let Some(stream) = self.stream.take()
-            && !self.has_given_up.get()
-        {
-            // No operation holds on to it, so it can be taken out of the runtime.
-            drop(sys::own(stream.into_raw_fd()));
+    /// Ready when there may be something to do in a direction. An error shows itself again at the call that follows.
+    pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::System(watched) => watched.poll(direction, cx).map(drop),
+            Self::Simulated(watched) => watched.poll(direction, cx),
         }
     }
-}
 
-/// A wait that notes that it was given up. (As a function around a future it would be cheaper to write, and hold the future
-/// twice: an idle connection is little more than this.)
-struct Waiting<'a>(&'a Cell<bool>);
+    /// A call has found that there is nothing more to do in a direction for now.
+    pub(crate) fn exhausted(&self, direction: Direction) {
+        match self {
+            Self::System(watched) => watched.exhausted(direction),
+            Self::Simulated(watched) => watched.exhausted(direction),
+        }
+    }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.set(true);
+    /// Has the loop take note of what comes, and wake nobody.
+    pub(crate) fn listen(&self) {
+        // In a simulated world, whoever looks finds it.
+        if let Self::System(watched) = self {
+            watched.listen();
+        }
     }
 }
 
 /// Runs `task` on this thread until it ends or the lane does.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    if let Some(world) = simulate::world() {
-        return world.spawn_here(task);
+    match simulate::world() {
+        Some(world) => world.spawn_here(task),
+        None => runtime::spawn(task),
     }
-    drop(monoio::spawn(task));
 }

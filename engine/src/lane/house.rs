@@ -128,7 +128,7 @@ impl Lane {
             self.0.has_spare.set(true);
         } else if self.0.has_spare.replace(false) {
             self.0.buffers.shrink(wanted);
-            self.0.pumps.shrink();
+            self.0.spares.shrink();
             io::system::release_free_memory();
         }
     }

@@ -1,8 +1,9 @@
 //! Simulated descriptors, beside the system's.
 
 use super::kernel::{self, kernel};
+use crate::io::Direction;
 use std::{
-    future::poll_fn,
+    cell::Cell,
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
     task::{Context, Poll},
@@ -33,19 +34,7 @@ impl Descriptor {
         Self(fd)
     }
 
-    /// Waits until there is something to receive, or to say.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_ready(cx, true)).await;
-        Ok(())
-    }
-
-    /// Waits until there is room to send.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_ready(cx, false)).await;
-        Ok(())
-    }
-
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>, to_read: bool) -> Poll<()> {
+    pub(super) fn poll_ready(&self, to_read: bool, cx: &Context<'_>) -> Poll<()> {
         kernel::poll_ready(self.0, to_read, cx)
     }
 }
@@ -62,5 +51,67 @@ impl Drop for Descriptor {
         if let Some(kernel) = kernel(self.0) {
             kernel.close(self.0);
         }
+    }
+}
+
+/// What a lane knows of a socket in a direction: see [`Watch`](crate::io::Watch).
+#[derive(Clone, Copy, Default)]
+enum Known {
+    /// Nothing: the system is asked.
+    #[default]
+    Nothing,
+    /// There may be more to do.
+    More,
+    /// There was nothing more to do when so much had come about.
+    Exhausted(Option<u64>),
+}
+
+/// A descriptor that a lane can wait for.
+pub(crate) struct Watched {
+    fd: Descriptor,
+    known: [Cell<Known>; 2],
+}
+
+impl Watched {
+    pub(crate) fn new(fd: Descriptor) -> Self {
+        Self { fd, known: Default::default() }
+    }
+
+    pub(crate) fn poll_once(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_ready(direction == Direction::In, cx).map(Ok)
+    }
+
+    /// As the real loop, it says once that there is something new, and is asked no more until it has said so.
+    pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
+        let (known, to_read) = (&self.known[direction as usize], direction == Direction::In);
+        let is_ready = match known.get() {
+            Known::More => true,
+            Known::Nothing => self.fd.poll_ready(to_read, cx).is_ready(),
+            Known::Exhausted(before) => {
+                let news = kernel::news(self.fd.0, to_read);
+                let is_new = news.is_none() || news != before;
+                if !is_new {
+                    kernel::await_news(self.fd.0, to_read, cx);
+                }
+                is_new
+            }
+        };
+        if is_ready {
+            known.set(Known::More);
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    pub(crate) fn exhausted(&self, direction: Direction) {
+        let news = kernel::news(self.fd.0, direction == Direction::In);
+        self.known[direction as usize].set(Known::Exhausted(news));
+    }
+}
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }

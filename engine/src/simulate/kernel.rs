@@ -77,11 +77,19 @@ pub(super) struct PipeState {
 
 /// Those who wait for something.
 #[derive(Default)]
-pub(super) struct Waiting(RefCell<Vec<Waker>>);
+pub(super) struct Waiting {
+    wakers: RefCell<Vec<Waker>>,
+    /// How often it has come about.
+    times: Cell<u64>,
+}
 
 impl Waiting {
+    pub(super) fn times(&self) -> u64 {
+        self.times.get()
+    }
+
     pub(super) fn add(&self, cx: &Context<'_>) {
-        let mut waiting = self.0.borrow_mut();
+        let mut waiting = self.wakers.borrow_mut();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
@@ -90,7 +98,8 @@ impl Waiting {
     /// Wakes them all, now or a little later.
     pub(super) fn wake(&self, world: &World) {
         let faults = world.0.faults.get();
-        for waker in self.0.take() {
+        self.times.set(self.times.get() + 1);
+        for waker in self.wakers.take() {
             let mut wait = Duration::from_nanos(world.below(2_000));
             if world.chance(faults.late_wake) {
                 wait += Duration::from_micros(world.below(10_000));
@@ -308,6 +317,22 @@ pub(super) fn poll_ready(fd: RawFd, to_read: bool, cx: &Context<'_>) -> Poll<()>
         _ => return Poll::Ready(()),
     }
     maybe_spurious(&calls.0, cx)
+}
+
+/// How often there has been something new for a socket; `None` if it has ended, which is for ever.
+pub(super) fn news(fd: RawFd, to_read: bool) -> Option<u64> {
+    let calls = kernel(fd)?;
+    let Ok(Object::Socket(socket)) = calls.object(fd) else { return None };
+    calls.kernel().network.with(socket, |end| end.news(to_read))
+}
+
+/// Wakes the task when there is something new for a socket.
+pub(super) fn await_news(fd: RawFd, to_read: bool, cx: &Context<'_>) {
+    let Some(calls) = kernel(fd) else { return };
+    if let Ok(Object::Socket(socket)) = calls.object(fd) {
+        calls.kernel().network.wait(socket, to_read, cx);
+        let _ = maybe_spurious(&calls.0, cx);
+    }
 }
 
 /// Now and then somebody is woken for nothing.

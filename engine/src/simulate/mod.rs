@@ -52,7 +52,7 @@ mod world;
 
 pub use crate::bug::Bug;
 pub use actor::{Acceptor, Socket};
-pub(crate) use descriptor::{Descriptor, Fd};
+pub(crate) use descriptor::{Descriptor, Fd, Watched};
 pub use faults::Faults;
 pub(crate) use kernel::{Calls, kernel};
 pub use world::World;

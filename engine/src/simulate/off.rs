@@ -2,11 +2,13 @@
 //! that asks for it is compiled away.
 
 pub(crate) use crate::bug::Bug;
+use crate::io::Direction;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::{
     future::Future,
     io,
     os::fd::{AsRawFd, RawFd},
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
@@ -81,12 +83,25 @@ impl AsRawFd for Descriptor {
     }
 }
 
-impl Descriptor {
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+/// A simulated descriptor that a lane can wait for.
+pub(crate) enum Watched {}
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        match *self {}
+    }
+}
+
+impl Watched {
+    pub(crate) const fn poll_once(&self, _direction: Direction, _cx: &Context<'_>) -> Poll<io::Result<()>> {
         match *self {}
     }
 
-    pub(crate) async fn writable(&self) -> io::Result<()> {
+    pub(crate) const fn poll(&self, _direction: Direction, _cx: &Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    pub(crate) const fn exhausted(&self, _direction: Direction) {
         match *self {}
     }
 }

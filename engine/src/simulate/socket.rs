@@ -104,6 +104,13 @@ impl End {
             || self.is_dead()
     }
 
+    /// How often there has been something new; `None` if it has ended, which is for ever.
+    pub(super) fn news(&self, to_read: bool) -> Option<u64> {
+        let has_ended = if to_read { self.has_fin || self.is_read_shut } else { self.is_write_shut };
+        let waiting = if to_read { &self.readers } else { &self.writers };
+        if has_ended || self.is_dead() { None } else { Some(waiting.times()) }
+    }
+
     fn room(&self) -> usize {
         self.room_bytes.saturating_sub(self.unsent.len() + self.in_flight)
     }
@@ -177,7 +184,9 @@ impl Calls {
             }
             if end.is_dead() { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) }
         })?;
-        let count = self.short(waiting.min(into.len()));
+        // Never less than there is: so it is with TCP, and so whoever got less than there was room for knows that there is
+        // no more.
+        let count = waiting.min(into.len());
         self.0.note(count as u64);
         let state = self.with(end, |end| {
             into[..count].copy_from_slice(&take(&mut end.received, count));

@@ -269,7 +269,7 @@ impl UpstreamConnection {
     pub(crate) fn rest(&self, idle_due: Tick) {
         self.idle_due.set(Some(idle_due));
         self.io.begin_receive(None, Wait::Long);
-        self.io.submit();
+        self.io.listen();
     }
 
     /// Whether something happened on a connection that should be silent.

@@ -164,7 +164,7 @@ impl Pool {
             (None, None) => None,
             _ => return None,
         };
-        let stream = Watch::new(lent.socket).ok()?;
+        let stream = Watch::new(lent.socket);
         Some(self.connection(stream, place, self.lane.settings().clone()))
     }
 
@@ -175,7 +175,7 @@ impl Pool {
         settings: Rc<Settings>,
     ) -> Box<UpstreamConnection> {
         sys::be_patient(stream.fd(), settings.timeouts.between_bytes);
-        let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.pumps);
+        let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.spares);
         Box::new(UpstreamConnection::new(&self.lane, io, place, settings))
     }
 

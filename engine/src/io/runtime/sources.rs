@@ -1,0 +1,299 @@
+//! What is known of each descriptor that somebody waits for.
+//!
+//! A connection's first wait is for once: many ask once and close. With the second begins one that stays, so that on a
+//! warm connection the loop is asked for nothing any more, and only tells. It tells of what is **new**: after the first
+//! word that there is something to receive, there is no other until somebody has received all that there was, so it is
+//! taken note of here, and holds until a call has found that there is no more ([`exhausted`](Sources::exhausted)).
+
+use super::kernel::Kernel;
+use crate::sys::Fired;
+use std::{
+    cell::RefCell,
+    io,
+    os::fd::RawFd,
+    task::{Context, Poll, Waker},
+};
+
+/// There may be something to receive.
+const IN: u8 = 1;
+/// There may be room to send.
+const OUT: u8 = 2;
+/// The peer has ended, or the connection is broken: a receive says which, now and for ever.
+const ENDED: u8 = 4;
+/// It is broken, or nothing can be sent any more: a send says so, now and for ever.
+const BROKEN: u8 = 8;
+
+const FOR_IN: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP).cast_unsigned();
+const FOR_OUT: u32 = libc::EPOLLOUT.cast_unsigned();
+const FOR_BOTH: u32 = FOR_IN | FOR_OUT;
+
+/// One of a pair of directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    In,
+    Out,
+}
+
+/// What the loop has been asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Armed {
+    /// Nothing yet.
+    #[default]
+    Never,
+    /// A wait for once, which is not over.
+    Once,
+    /// Nothing any more: the wait for once is over.
+    Over,
+    /// A wait that stays.
+    Stays,
+}
+
+/// Whom to wake. The waker outlives the wait: the next is mostly by the same task, and then none is made.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
+}
+
+impl Waiter {
+    /// Gives back the waker that was there before. Dropping one may do anything, so the caller lets go of all else first.
+    #[must_use]
+    fn wait(&mut self, cx: &Context<'_>) -> Option<Waker> {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => self.waker.replace(cx.waker().clone()),
+        }
+    }
+
+    /// The waker, if it is to be woken. It is given back afterwards.
+    fn take(&mut self) -> Option<Waker> {
+        if std::mem::take(&mut self.waits) { self.waker.take() } else { None }
+    }
+}
+
+#[derive(Default)]
+struct Source {
+    /// Which of those that have had this place it is.
+    generation: u32,
+    ready: u8,
+    armed: Armed,
+    waiters: [Waiter; 2],
+}
+
+impl Source {
+    fn is_ready(&self, direction: Direction) -> bool {
+        self.ready
+            & match direction {
+                Direction::In => IN | ENDED,
+                Direction::Out => OUT | BROKEN,
+            }
+            != 0
+    }
+}
+
+/// A descriptor's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    index: u32,
+    generation: u32,
+}
+
+impl Place {
+    /// The lowest bit tells a wait for once from one that stays: both may be under way.
+    fn token(self, stays: bool) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index) << 1 | u64::from(stays)
+    }
+
+    /// Whether this was said of it.
+    pub(super) fn is_of(self, fired: Fired) -> bool {
+        Self::of(fired.token).0 == self
+    }
+
+    fn of(token: u64) -> (Self, bool) {
+        let index = (token & u64::from(u32::MAX)) as u32 >> 1;
+        (Self { index, generation: (token >> 32) as u32 }, token & 1 == 1)
+    }
+}
+
+/// A descriptor and its place.
+pub(super) type At = (Place, RawFd);
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Sources {
+    places: RefCell<Vec<Source>>,
+    free: RefCell<Vec<u32>>,
+}
+
+impl Sources {
+    pub(super) fn add(&self) -> Place {
+        let mut places = self.places.borrow_mut();
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            places.push(Source::default());
+            u32::try_from(places.len() - 1).expect("there are not so many descriptors")
+        });
+        Place { index, generation: places[index as usize].generation }
+    }
+
+    /// Forgets a descriptor, before it is closed.
+    pub(super) fn remove(&self, (place, fd): At, kernel: &RefCell<Kernel>) {
+        let gone = {
+            let source = &mut self.places.borrow_mut()[place.index as usize];
+            // What the loop still says of it is of another generation.
+            let generation = source.generation.wrapping_add(1) & (u32::MAX >> 1);
+            std::mem::replace(source, Source { generation, ..Source::default() })
+        };
+        match gone.armed {
+            Armed::Once => kernel.borrow_mut().disarm(fd, place.token(false)),
+            Armed::Stays => kernel.borrow_mut().disarm(fd, place.token(true)),
+            Armed::Over => kernel.borrow_mut().forget(fd),
+            Armed::Never => {}
+        }
+        self.free.borrow_mut().push(place.index);
+    }
+
+    /// Waits until there may be something to do in a direction, as far as anybody knows: if nothing was said to be exhausted,
+    /// that is at once.
+    pub(super) fn poll(
+        &self,
+        (place, fd): At,
+        direction: Direction,
+        cx: &Context<'_>,
+        kernel: &RefCell<Kernel>,
+    ) -> Poll<io::Result<()>> {
+        let (armed, _before) = {
+            let source = &mut self.places.borrow_mut()[place.index as usize];
+            if source.is_ready(direction) {
+                return Poll::Ready(Ok(()));
+            }
+            let before = source.waiters[direction as usize].wait(cx);
+            (Self::arm(source, (place, fd), direction, kernel), before)
+        };
+        armed.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+    }
+
+    /// Has the loop wait for something to receive, and wakes nobody then.
+    pub(super) fn listen(&self, (place, fd): At, kernel: &RefCell<Kernel>) {
+        let source = &mut self.places.borrow_mut()[place.index as usize];
+        source.waiters[Direction::In as usize].waits = false;
+        if !source.is_ready(Direction::In) {
+            // An error shows itself when somebody waits.
+            let _ = Self::arm(source, (place, fd), Direction::In, kernel);
+        }
+    }
+
+    fn arm(
+        source: &mut Source,
+        (place, fd): At,
+        direction: Direction,
+        kernel: &RefCell<Kernel>,
+    ) -> io::Result<()> {
+        match (source.armed, direction) {
+            (Armed::Stays, _) | (Armed::Once, Direction::In) => Ok(()),
+            (Armed::Never, Direction::In) => {
+                kernel.borrow_mut().arm(fd, FOR_IN, false, place.token(false))?;
+                source.armed = Armed::Once;
+                Ok(())
+            }
+            (was, _) => {
+                let mut kernel = kernel.borrow_mut();
+                if was == Armed::Once {
+                    kernel.disarm(fd, place.token(false));
+                }
+                kernel.arm(fd, FOR_BOTH, true, place.token(true))?;
+                source.armed = Armed::Stays;
+                Ok(())
+            }
+        }
+    }
+
+    /// The same for once, whatever was found before: ready when the system says so.
+    pub(super) fn poll_once(
+        &self,
+        (place, fd): At,
+        direction: Direction,
+        cx: &Context<'_>,
+        kernel: &RefCell<Kernel>,
+    ) -> Poll<io::Result<()>> {
+        let (armed, _before) = {
+            let source = &mut self.places.borrow_mut()[place.index as usize];
+            if source.is_ready(direction) {
+                source.ready = 0;
+                return Poll::Ready(Ok(()));
+            }
+            let before = source.waiters[direction as usize].wait(cx);
+            let mask = if direction == Direction::In { FOR_IN } else { FOR_OUT };
+            let armed = match source.armed {
+                Armed::Once => Ok(()),
+                _ => kernel.borrow_mut().arm(fd, mask, false, place.token(false)),
+            };
+            source.armed = if armed.is_ok() { Armed::Once } else { source.armed };
+            (armed, before)
+        };
+        armed.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+    }
+
+    /// Has the loop say each time that something comes, although nobody ever receives it.
+    pub(super) fn keep(&self, (place, fd): At, kernel: &RefCell<Kernel>) -> io::Result<()> {
+        let source = &mut self.places.borrow_mut()[place.index as usize];
+        kernel.borrow_mut().arm(fd, FOR_IN, true, place.token(true))?;
+        source.armed = Armed::Stays;
+        Ok(())
+    }
+
+    /// A call has found that there is nothing more to do in a direction for now.
+    pub(super) fn exhausted(&self, place: Place, direction: Direction) {
+        let is = if direction == Direction::In { IN } else { OUT };
+        self.places.borrow_mut()[place.index as usize].ready &= !is;
+    }
+
+    /// Takes note of what the loop says, and wakes those who wait for it.
+    pub(super) fn fired(&self, fired: Fired) {
+        let (place, stays) = Place::of(fired.token);
+        let woken = {
+            let mut places = self.places.borrow_mut();
+            let Some(source) = places.get_mut(place.index as usize) else { return };
+            if source.generation != place.generation {
+                return;
+            }
+            match (source.armed, stays) {
+                (Armed::Once, false) => source.armed = Armed::Over,
+                (Armed::Stays, true) if fired.is_over => source.armed = Armed::Over,
+                (Armed::Stays, true) => {}
+                _ => return,
+            }
+            source.ready |= meaning(fired.events);
+            [Direction::In, Direction::Out].map(|direction| {
+                if source.is_ready(direction) { source.waiters[direction as usize].take() } else { None }
+            })
+        };
+        for (at, waker) in woken.into_iter().enumerate() {
+            let Some(waker) = waker else { continue };
+            waker.wake_by_ref();
+            let mut places = self.places.borrow_mut();
+            let source = &mut places[place.index as usize];
+            if source.generation == place.generation && source.waiters[at].waker.is_none() {
+                source.waiters[at].waker = Some(waker);
+            }
+        }
+    }
+}
+
+fn meaning(events: u32) -> u8 {
+    let has = |event: libc::c_int| events & event.cast_unsigned() != 0;
+    let mut ready = 0;
+    if has(libc::EPOLLIN) {
+        ready |= IN;
+    }
+    if has(libc::EPOLLOUT) {
+        ready |= OUT;
+    }
+    if has(libc::EPOLLRDHUP) {
+        ready |= ENDED;
+    }
+    if has(libc::EPOLLHUP) || has(libc::EPOLLERR) {
+        ready |= ENDED | BROKEN;
+    }
+    ready
+}
