@@ -21,6 +21,13 @@ use std::{
 /// How long nothing may come or go before a client says that it is stuck: longer than any wait of the engine's, and than a
 /// handler takes to collect what comes in crumbs.
 const PATIENCE: Duration = Duration::from_secs(4_000);
+/// Requests of a rush: more than a lane answers in one turn.
+const RUSH: u64 = 17;
+/// How long its answers may take when nothing is wrong. Whoever has been forgotten is woken by the lane's heartbeat, within a
+/// second of it.
+const PROMPT: Duration = Duration::from_millis(10);
+/// What a rush is drawn from, so that the rest of the run is the same without it.
+const RUSH_DICE: u64 = 0x2054;
 
 /// A client: one connection, and some requests on it.
 pub(crate) struct Client {
@@ -31,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) number: u64,
     pub(crate) seed: u64,
     pub(crate) requests_max: u64,
+    /// It may begin with many small requests at once.
+    pub(crate) may_rush: bool,
     /// Nothing goes wrong but what its origins do, and they do nothing.
     pub(crate) is_calm: bool,
 }
@@ -126,6 +135,9 @@ impl Client {
                     _ => usize::MAX,
                 };
                 let mut pen = Pen { client: client.clone(), socket: socket.clone(), manner, budget };
+                if !pen.rush(&talk, &said).await {
+                    return talk.end();
+                }
                 for n in 0..requests {
                     let habits = Habits { manner, is_pipelining, is_last: n + 1 == requests };
                     let (request, switches) = client.draw(&mut rng, n, habits);
@@ -374,6 +386,37 @@ struct Pen {
 }
 
 impl Pen {
+    /// Says many small requests at once, if it is one of those who do; whether the connection goes on.
+    async fn rush(&mut self, talk: &Talk, said: &RefCell<Vec<Request>>) -> bool {
+        let client = self.client.clone();
+        let mut rng = dice(client.seed, client.number ^ RUSH_DICE << 32);
+        // One that takes its time to read would see its tunnel late behind so many answers.
+        if !client.may_rush || self.manner == Manner::Lazy || rng.below(2) == 0 {
+            return true;
+        }
+        let mut heads = Vec::new();
+        for n in 0..RUSH + rng.below(RUSH) {
+            let request = Request::draw_small(&mut rng, client.number << 16 | 1 << 12 | n);
+            client.ledger.open(&request, &Answer::draw(&mut rng, &request, false), client.is_calm);
+            heads.extend_from_slice(&request.head());
+            said.borrow_mut().push(request);
+        }
+        talk.tell();
+        let number = said.borrow().len();
+        if !self.write(&mut rng, talk, &heads).await {
+            return false;
+        }
+        said.borrow().iter().for_each(|request| client.ledger.sent(request.id));
+        let began = client.world.now();
+        talk.wait(|talk| talk.is_over.get() || talk.answered.get() >= number).await;
+        let waited = client.world.now().saturating_sub(began);
+        if client.is_calm && waited > PROMPT {
+            let what = format!("client {} has waited {waited:?} for what takes no time", client.number);
+            client.ledger.violate("late", what);
+        }
+        !talk.is_over.get()
+    }
+
     /// Whether the connection goes on.
     async fn say(&mut self, rng: &mut Rng, talk: &Talk, request: &Request, number: usize) -> bool {
         let mut head = request.head();

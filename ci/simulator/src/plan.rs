@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     /// And of the second, in which nothing does.
     pub(crate) calm: Vec<u64>,
     pub(crate) requests_max: u64,
+    /// Half of the clients begin with many small requests at once.
+    pub(crate) rushes: bool,
     pub(crate) hostile: Vec<u64>,
     pub(crate) reloads: u64,
     /// Lanes that die.
@@ -81,6 +83,7 @@ impl Plan {
             attempts_max: 1 + rng.below(4) as u32,
             retries_fresh: rng.below(3) == 0,
             retries_status: rng.below(3) == 0,
+            rushes: rng.below(6) == 0,
         }
     }
 
@@ -157,6 +160,7 @@ impl Plan {
             with(&|plan| plan.faults.retain(|kept| kept != fault));
         }
         with(&|plan| plan.hostile.clear());
+        with(&|plan| plan.rushes = false);
         with(&|plan| plan.reloads = 0);
         with(&|plan| plan.deaths = 0);
         with(&|plan| plan.outages = 0);
@@ -201,7 +205,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "lanes={} origins={} clients={} calm={} hostile={} requests={} reloads={} deaths={} outages={} drains-early={} \
+            "lanes={} origins={} clients={} calm={} hostile={} requests={} rushes={} reloads={} deaths={} outages={} drains-early={} \
              connections={} attempts={} retries-fresh={} retries-status={} faults={}",
             self.lanes,
             self.origins,
@@ -209,6 +213,7 @@ impl fmt::Display for Plan {
             list(&self.calm),
             list(&self.hostile),
             self.requests_max,
+            u8::from(self.rushes),
             self.reloads,
             self.deaths,
             self.outages,
@@ -257,6 +262,7 @@ impl Changes {
                 "calm" => plan.calm = numbers()?,
                 "hostile" => plan.hostile = numbers()?,
                 "requests" => plan.requests_max = number()?.max(1),
+                "rushes" => plan.rushes = number()? > 0,
                 "reloads" => plan.reloads = number()?,
                 "deaths" => plan.deaths = number()?,
                 "outages" => plan.outages = number()?,

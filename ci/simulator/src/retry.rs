@@ -1,6 +1,9 @@
 //! The table of retries, from outside: what must not have happened to whoever reaches an origin once more.
 
-use crate::spec::{Answer, Framing, Manner, Request};
+use crate::{
+    spec::{Answer, Framing, Manner, Request},
+    tunnel::Ending,
+};
 use corelane_engine::RetryPolicy;
 use std::time::Duration;
 
@@ -65,6 +68,10 @@ impl Table {
     /// be it only the chunk that says that there is none.
     fn is_heard(&self, request: &Request, answer: &Answer) -> bool {
         let by_reset = matches!(answer.manner, Manner::Breaks { by_reset: true, .. });
+        // A tunnel that its origin resets: the reset may overtake the 101.
+        let ends_by_reset = answer.status == 101
+            && request.switch.is_some_and(|script| script.ending == Ending::OriginResets);
+        let by_reset = by_reset || ends_by_reset;
         !self.loses_bytes && !by_reset && request.content_bytes == 0 && request.framing != Framing::Chunked
     }
 }
@@ -72,6 +79,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::Script;
     use corelane_balancer::Rng;
 
     fn table(policy: RetryPolicy) -> Table {
@@ -116,5 +124,23 @@ mod tests {
         );
         request.method = "POST";
         assert!(table(policy).forbids((&request, &answer), &[POOLED], NOW).is_some());
+    }
+
+    #[test]
+    fn a_reset_behind_a_101_may_take_it_away() {
+        let (mut request, mut answer) = exchange();
+        let mut script = Script::draw(&mut Rng::new(1), request.way);
+        let said = [Reached { has_said: true, ..POOLED }];
+        answer.status = 101;
+        for (ending, is_heard) in [(Ending::OriginResets, false), (Ending::Origin, true)] {
+            script.ending = ending;
+            request.switch = Some(script);
+            let forbids = table(RetryPolicy::default()).forbids((&request, &answer), &said, NOW);
+            assert_eq!(forbids.is_some(), is_heard, "{ending:?}");
+        }
+        // Who refuses to switch resets nothing.
+        (script.ending, answer.status) = (Ending::OriginResets, 200);
+        request.switch = Some(script);
+        assert!(table(RetryPolicy::default()).forbids((&request, &answer), &said, NOW).is_some());
     }
 }

@@ -185,6 +185,7 @@ impl Run {
                 number: *number,
                 seed: self.plan.seed,
                 requests_max: self.plan.requests_max,
+                may_rush: self.plan.rushes,
                 is_calm,
             };
             self.world.spawn(client.run());

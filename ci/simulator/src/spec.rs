@@ -161,6 +161,21 @@ impl Request {
         request
     }
 
+    /// A small one, which the handler answers itself.
+    pub(crate) fn draw_small(rng: &mut Rng, id: Id) -> Self {
+        Self {
+            method: pick(rng, &["GET", "GET", "HEAD"]),
+            is_1_0: false,
+            framing: Framing::None,
+            content_bytes: 0,
+            has_trailers: false,
+            expects: false,
+            closes: false,
+            way: Way::Local,
+            ..Self::draw_plain(rng, id)
+        }
+    }
+
     fn draw_plain(rng: &mut Rng, id: Id) -> Self {
         let method =
             pick(rng, &["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "REPORT"]);
