@@ -33,4 +33,5 @@ pub enum Bug {
     TrailersLost,
     LetterLost,
     ResetPanics,
+    MoreForgotten,
 }

@@ -4,7 +4,7 @@ use super::Bug;
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::OwedContentPooled,
         Self::LeftOverPooled,
         Self::SpeakingPooled,
@@ -32,6 +32,7 @@ impl Bug {
         Self::TrailersLost,
         Self::LetterLost,
         Self::ResetPanics,
+        Self::MoreForgotten,
     ];
 
     /// What it does.
@@ -68,6 +69,7 @@ impl Bug {
             Self::TrailersLost => "the trailers of a request are not sent on",
             Self::LetterLost => "a letter to another lane is lost",
             Self::ResetPanics => "a client's reset panics its connection's task",
+            Self::MoreForgotten => "a receive that filled its buffer is taken to have received all there was",
         }
     }
 }
