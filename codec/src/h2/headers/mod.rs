@@ -320,8 +320,13 @@ fn is_field_value(value: &[u8]) -> bool {
     is_value(value) && !blank(value.first()) && !blank(value.last())
 }
 
-/// Whether two authorities name the same entity: host without case, port with the scheme's default (RFC 3986 §6.2).
-fn is_same_entity(a: &[u8], b: &[u8], scheme: Option<Scheme>) -> bool {
+/// Whether a `Host` names the same entity as an authority: host without case, port with the scheme's default
+/// (RFC 3986 §6.2).
+///
+/// Only CONNECT has no scheme, and so no default: its authority must have a port (RFC 9113 §8.5), its `Host` often has
+/// none (RFC 9112 §3.2.3 shows one) and then says nothing of it. HTTP/1 does not compare them at all: there as here it
+/// is the target that is connected to, and the `Host` goes no further.
+fn is_same_entity(authority: &[u8], host: &[u8], scheme: Option<Scheme>) -> bool {
     let split = |text: &[u8]| {
         let port = crate::grammar::authority(text)?;
         let host_len = match text {
@@ -330,9 +335,12 @@ fn is_same_entity(a: &[u8], b: &[u8], scheme: Option<Scheme>) -> bool {
         };
         Some((host_len, port.or(scheme.map(Scheme::port))))
     };
-    let (Some((a_len, a_port)), Some((b_len, b_port))) = (split(a), split(b)) else { return false };
-    let host = |text, len| <[u8]>::get(text, ..len).unwrap_or_default();
-    a == b || (a_port == b_port && host(a, a_len).eq_ignore_ascii_case(host(b, b_len)))
+    let (Some((a_len, a_port)), Some((b_len, b_port))) = (split(authority), split(host)) else {
+        return false;
+    };
+    let name = |text, len| <[u8]>::get(text, ..len).unwrap_or_default();
+    let same_port = a_port == b_port || (scheme.is_none() && b_port.is_none());
+    same_port && name(authority, a_len).eq_ignore_ascii_case(name(host, b_len))
 }
 
 #[cfg(test)]
