@@ -100,7 +100,8 @@ pub struct Budgets {
     /// in small frames.
     pub late_frames: Allowance,
     /// Streams beyond those that we allow at a time. Default 200 and 10 per second: a client that has not seen our
-    /// settings yet may open many at once.
+    /// settings yet may open many at once. As many as at once, and as many as are taken at a time, are remembered for
+    /// what else of them is under way.
     pub refused_streams: Allowance,
     /// CONTINUATION frames of one field block. Default 8: with HEADERS nine times 16 KiB, more than any list that we
     /// take.

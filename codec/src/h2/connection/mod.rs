@@ -243,7 +243,7 @@ impl Connection {
             role,
             reader: Reader::new(config.frame_bytes_max),
             preface_left: if role == Role::Server { PREFACE.len() } else { 0 },
-            streams: Streams::default(),
+            streams: Streams::new(config.resets_remembered()),
             schedule: Schedule::default(),
             send_window: SendWindow::new(WINDOW_DEFAULT),
             receive_window: ReceiveWindow::new(
