@@ -316,6 +316,11 @@ impl Fields {
         self.entries.iter_mut().filter(|e| e.known == known).for_each(|e| e.flags |= NEVER_INDEXED);
     }
 
+    /// No less than what the list is to HTTP/2: names, values, and 32 for each field (RFC 9113 §6.5.2).
+    pub(crate) fn list_bytes_most(&self) -> usize {
+        self.bytes.len() + 32 * self.entries.len()
+    }
+
     /// The fields as HTTP/2 writes them, in order.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.entries.iter().map(|e| Line {

@@ -374,6 +374,12 @@ impl Connection {
         self.peer.connect_protocol
     }
 
+    /// What the list of fields of a head or of trailers may have, as the peer says: names, values, and 32 for each field
+    /// (RFC 9113 §6.5.2). What is longer is not sent. 2^32-1 as long as it has said nothing.
+    pub fn peer_list_bytes_max(&self) -> u32 {
+        self.peer.list_bytes_max
+    }
+
     /// How urgent a stream is (RFC 9218): what the request said, or a PRIORITY_UPDATE.
     pub fn priority(&self, stream: StreamId) -> Option<Priority> {
         Some(self.stream(stream)?.priority)
