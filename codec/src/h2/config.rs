@@ -88,9 +88,13 @@ pub struct Config {
     pub frame_bytes_max: u32,
     /// The table that the peer's encoder may use. Default 4 KiB.
     pub table_bytes_max: usize,
-    /// What a connection may make us hold: our own state, heads of requests that the application has not
-    /// [closed](super::Connection::close), the content that may come, and what decoding one more head may take. A
-    /// request beyond it is refused with REFUSED_STREAM. Default 256 KiB.
+    /// What a connection may make us hold, at no time more: our own state, heads of requests that the application has
+    /// not [closed](super::Connection::close), content that has come and that may come, and the head that is being
+    /// decoded. A request beyond it is refused with REFUSED_STREAM; so is one whose head is longer than what is left is
+    /// enough for, even if the limit of heads is more. Default 256 KiB.
+    ///
+    /// A client holds no heads, and its streams are its own doing: the head of a response may have 16 KiB whatever it
+    /// has asked for, and as much as is left beyond that.
     pub heap_bytes_max: usize,
     /// Whether a server takes extended CONNECT for WebSockets (RFC 8441). Default false.
     pub connect_protocol: bool,
@@ -143,12 +147,26 @@ impl Config {
         .or_else(|| self.limits_fault())
         .or_else(|| self.budgets_fault())
         .or_else(|| self.timeouts_fault())
+        .or_else(|| {
+            let fine = self.heap_bytes_max >= self.heap_bytes_least();
+            first_fault(&[(fine, "memory is for one request with content, beside what a connection takes")])
+        })
     }
 
     /// Streams that may have been reset, or refused, before the peer could know: a frame of one that is forgotten would be
     /// taken for one on a stream that never was.
     pub(crate) fn resets_remembered(&self) -> usize {
         self.budgets.refused_streams.burst.saturating_add(self.streams_max) as usize
+    }
+
+    /// What a peer that has not seen our settings believes that a stream's window is, if that is more.
+    pub(crate) fn stream_window_at_first(&self) -> u32 {
+        self.stream_window_bytes.max(WINDOW_DEFAULT)
+    }
+
+    /// The same of its encoder's table.
+    pub(crate) fn table_bytes_at_first(&self) -> usize {
+        self.table_bytes_max.max(TABLE_BYTES_DEFAULT)
     }
 
     /// Limits that no message keeps.
@@ -212,7 +230,7 @@ mod tests {
     /// Each would make a connection on which nothing can be done, or that ends with what every peer does.
     #[test]
     fn what_would_make_a_dead_connection_is_refused() {
-        let changes: [(&str, Change); 30] = [
+        let changes: [(&str, Change); 33] = [
             ("a stream's window", |c| c.stream_window_bytes = 0),
             ("a stream's window", |c| c.stream_window_bytes = 1 << 31),
             ("a connection's window", |c| c.connection_window_bytes = 65_534),
@@ -243,6 +261,9 @@ mod tests {
             ("content", |c| c.budgets.quantum_bytes = 16_385),
             ("time", |c| c.timeouts.preface = Duration::ZERO),
             ("time", |c| c.timeouts.stall = Duration::ZERO),
+            ("memory", |c| c.heap_bytes_max = 100 << 10),
+            ("memory", |c| c.table_bytes_max = 1 << 20),
+            ("memory", |c| (c.stream_window_bytes, c.connection_window_bytes) = (1 << 20, 1 << 20)),
         ];
         for (at, (about, change)) in changes.into_iter().enumerate() {
             let mut config = Config::default();

@@ -122,6 +122,18 @@ impl Streams {
         slots.saturating_add(numbers)
     }
 
+    /// What taking in one more may take beside that, while vectors that are full move to larger ones.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        let after = self.slots.len().saturating_add(1);
+        let slots = if self.free.is_empty() && self.slots.len() == self.slots.capacity() {
+            self.slots.capacity().saturating_mul(2).max(4).saturating_mul(size_of::<Option<Stream>>())
+        } else {
+            0
+        };
+        // Places, and slots that are free: a number each.
+        slots.saturating_add(after.saturating_mul(10 * 4))
+    }
+
     /// Where an identifier belongs: the high bits of a product, so that identifiers at equal distances, whatever these
     /// are, do not meet in one place.
     fn place_of(&self, id: u32) -> Option<usize> {

@@ -143,6 +143,7 @@ impl Connection {
             return Err(Error::connection(Code::PROTOCOL_ERROR, Cause::GoAwayIncrease));
         }
         self.peer_last = Some(last);
+        self.events.reserve(self.streams.len());
         for slot in 0..self.streams.slots() {
             let Some(stream) = self.streams.get(slot) else { continue };
             if !self.is_own(stream.id) || stream.id <= last || stream.state.is_closed() {

@@ -8,6 +8,7 @@
 //! | `control` | every other frame |
 //! | `send` | heads, interim responses, trailers |
 //! | `content` | content: windows, whose turn it is |
+//! | `memory` | what it holds, and what it may come to hold |
 //! | `end` | the end of streams and of the connection |
 //! | `time` | what happens because nothing happened |
 
@@ -15,6 +16,7 @@ mod block;
 mod content;
 mod control;
 mod end;
+mod memory;
 mod receive;
 mod send;
 mod time;
@@ -254,7 +256,7 @@ impl Connection {
             initial_window: WINDOW_DEFAULT,
             own: OwnSettings { due: Some(now.saturating_add(config.timeouts.settings)) },
             // A smaller table holds once the peer has acknowledged it.
-            decoder: Decoder::new(config.table_bytes_max.max(crate::hpack::TABLE_BYTES_DEFAULT)),
+            decoder: Decoder::new(config.table_bytes_at_first()),
             encoder: Encoder::new(Policy::default()),
             section: Section::new(),
             block: None,
@@ -314,7 +316,7 @@ impl Connection {
     pub fn rest(&mut self) {
         if self.block.is_none() {
             self.decoder.shrink();
-            self.section = Section::new();
+            self.section.shrink();
         }
         self.output.shrink_to_fit();
         self.events.shrink_to_fit();
