@@ -13,6 +13,7 @@ mod known;
 pub(crate) use known::{Known, LONGEST_NAME};
 
 use crate::grammar::{is_token, is_value, trim};
+use crate::growth::make_room;
 use std::ops::Range;
 
 /// Bytes that may be wasted by replaced and removed fields before the buffer is compacted, beside as many as are in
@@ -294,6 +295,33 @@ impl Fields {
         });
     }
 
+    /// Makes room for so many bytes of lines more, of `bytes_max` in all.
+    pub(crate) fn make_room(&mut self, more: usize, bytes_max: usize) {
+        make_room(&mut self.bytes, more, bytes_max);
+    }
+
+    /// Makes one field of all cookies, at the place of the first (RFC 9113 §8.2.3). `spare` is memory for it, and has
+    /// what was here afterwards.
+    pub(crate) fn join_cookies(&mut self, spare: &mut Self) {
+        let of_cookies = |line: &Line<'_>| line.known == Known::Cookie;
+        spare.clear();
+        spare.bytes.reserve_exact(self.bytes.len());
+        spare.entries.reserve_exact(self.entries.len());
+        let mut joined = false;
+        for line in self.lines() {
+            if !of_cookies(&line) {
+                spare.append_checked(line);
+            } else if !joined {
+                joined = true;
+                spare.append_checked(line);
+                for crumb in self.lines().filter(of_cookies).skip(1) {
+                    spare.extend_last(Known::Cookie, [b"; ", crumb.value], crumb.never_indexed);
+                }
+            }
+        }
+        std::mem::swap(self, spare);
+    }
+
     /// Adds to the value of the last field, if it has this name; says whether it had. What is added has been checked.
     pub(crate) fn extend_last(&mut self, known: Known, more: [&[u8]; 2], never_indexed: bool) -> bool {
         let Some(last) = self.entries.last_mut().filter(|e| e.known == known && e.is_canonical()) else {
@@ -311,9 +339,9 @@ impl Fields {
         true
     }
 
-    /// No table may hold the fields with this name.
-    pub(crate) fn never_index(&mut self, known: Known) {
-        self.entries.iter_mut().filter(|e| e.known == known).for_each(|e| e.flags |= NEVER_INDEXED);
+    /// No less than what the list is to HTTP/2: names, values, and 32 for each field (RFC 9113 §6.5.2).
+    pub(crate) fn list_bytes_most(&self) -> usize {
+        self.bytes.len() + 32 * self.entries.len()
     }
 
     /// The fields as HTTP/2 writes them, in order.

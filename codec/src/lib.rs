@@ -38,6 +38,7 @@ pub mod fields;
 pub mod forward;
 pub mod framing;
 mod grammar;
+mod growth;
 pub mod h1;
 pub mod h2;
 pub mod head;

@@ -367,14 +367,18 @@ fn h2_14_who_has_room_is_not_stalled() {
 #[test]
 fn h2_18_refusals_for_want_of_memory_have_an_end() {
     let mut config = Config::default();
-    config.heap_bytes_max = 1 << 10;
+    config.heap_bytes_max = 180 << 10;
     let mut server = Side::server_with(config, Cut::Whole);
-    for n in 0..200 {
-        server.feed(headers(2 * n + 1, GET, END_STREAM));
-        server.assert_alive();
+    let long = "y".repeat(8_000);
+    let fields = [GET, &[("x", long.as_str())]].concat();
+    let mut stream = 1;
+    while server.error.is_none() {
+        server.feed(headers(stream, &fields, END_STREAM));
+        stream += 2;
     }
-    server.feed(headers(401, GET, END_STREAM));
     server.assert_connection_error(Code::ENHANCE_YOUR_CALM);
+    assert!((1..20).contains(&server.requests().len()), "{}", server.requests().len());
+    assert_eq!(server.said.iter().filter(|said| matches!(said, Said::Refused(..))).count(), 200);
     assert_eq!(server.ended().unwrap().1, Cause::Budget(Charge::RefusedStreams));
 }
 

@@ -100,7 +100,8 @@ pub struct Budgets {
     /// in small frames.
     pub late_frames: Allowance,
     /// Streams beyond those that we allow at a time. Default 200 and 10 per second: a client that has not seen our
-    /// settings yet may open many at once.
+    /// settings yet may open many at once. As many as at once, and as many as are taken at a time, are remembered for
+    /// what else of them is under way.
     pub refused_streams: Allowance,
     /// CONTINUATION frames of one field block. Default 8: with HEADERS nine times 16 KiB, more than any list that we
     /// take.
@@ -112,8 +113,8 @@ pub struct Budgets {
     /// literal of three octets can put a name of 4 KiB there again, so a frame could cost a copy of 20 MiB; nothing that
     /// is meant to be read comes near the limit.
     pub table_lists_max: u32,
-    /// Octets of acknowledgements, resets and window updates that wait to be sent. Default 16 KiB: near a thousand of
-    /// them.
+    /// Octets of acknowledgements, resets and window updates that wait to be sent. Default 8 KiB: more than five hundred
+    /// of them.
     pub pending_output_bytes_max: usize,
     /// DATA frames that we make smaller than [`quantum_bytes`](Self::quantum_bytes) because the peer's window has no
     /// room for more. Default 500 and 10 per second. Beyond that we wait until there is room for so much.
@@ -143,7 +144,7 @@ impl Default for Budgets {
             continuations_max: 8,
             block_lists_max: 2,
             table_lists_max: 16,
-            pending_output_bytes_max: 16 << 10,
+            pending_output_bytes_max: 8 << 10,
             dribbles: allow(500, 10),
             quantum_bytes: 1 << 10,
             stall_progress_bytes_min: 4 << 10,

@@ -216,6 +216,8 @@ causes! {
     StreamsBusy = "as many streams are open as the peer allows";
     /// The peer does not take extended CONNECT (RFC 8441 §3).
     ConnectProtocol = "the peer takes no extended CONNECT";
+    /// More fields than the peer says that it takes (RFC 9113 §6.5.2).
+    ListTooLong = "more fields than SETTINGS_MAX_HEADER_LIST_SIZE of the peer";
     /// More content than the windows have room for.
     NoWindow = "no room in the window";
 }

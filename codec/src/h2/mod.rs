@@ -88,7 +88,7 @@
 //! | `connection/` | drives them: a `Frame` and a time in, events out | octets |
 //!
 //! **Buffers.** Bytes that came belong to the caller; an event names a range of them. Bytes that go belong to the
-//! caller, but for the small frames that wait in the connection (at most 16 KiB, or it ends). A head that came stands
+//! caller, but for the small frames that wait in the connection (at most 8 KiB, or it ends). A head that came stands
 //! in the connection until the next `receive`, and is taken by exchanging it; its memory is used again, so that a warm
 //! connection allocates nothing for a request.
 //!

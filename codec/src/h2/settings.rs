@@ -19,6 +19,8 @@ pub(crate) struct PeerSettings {
     pub(crate) streams_max: u32,
     pub(crate) initial_window: u32,
     pub(crate) frame_bytes_max: u32,
+    /// The list of fields that it is prepared to take: advice, which it may back by refusing what is longer.
+    pub(crate) list_bytes_max: u32,
     /// The smallest and the last size of this SETTINGS frame, which the encoder has not been told.
     pub(crate) table_bytes: Option<(u32, u32)>,
     pub(crate) connect_protocol: bool,
@@ -34,6 +36,7 @@ impl PeerSettings {
             streams_max: STREAMS_BEFORE_SETTINGS,
             initial_window: WINDOW_DEFAULT,
             frame_bytes_max: PAYLOAD_BYTES_DEFAULT,
+            list_bytes_max: u32::MAX,
             table_bytes: None,
             connect_protocol: false,
             no_rfc7540_priorities: None,
@@ -71,6 +74,7 @@ impl PeerSettings {
                 return Err(invalid);
             }
             id::MAX_FRAME_SIZE => self.frame_bytes_max = value,
+            id::MAX_HEADER_LIST_SIZE => self.list_bytes_max = value,
             id::ENABLE_CONNECT_PROTOCOL => {
                 // It must not be taken back (RFC 8441 §3).
                 if value > 1 || (value == 0 && self.connect_protocol) {

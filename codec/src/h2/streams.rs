@@ -5,25 +5,28 @@ use super::stream::{How, Stream};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
-/// Streams that we have reset are remembered for late frames (RFC 9113 §5.1): as many as a peer can have had under
-/// way at the defaults, and some more.
-const RESET_MEMORY: usize = 128;
 /// Streams that came to their end are remembered so that a frame behind the end is told from one on a stream that was
 /// never opened.
 const ENDED_MEMORY: usize = 16;
 
 /// All streams that the application has not closed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Streams {
     slots: Vec<Option<Stream>>,
     free: Vec<u32>,
     /// Open addressing: slots, at the place that the identifier says or the first free one behind it.
     table: Vec<u32>,
-    reset: Memory<RESET_MEMORY>,
-    ended: Memory<ENDED_MEMORY>,
+    reset: Memory,
+    ended: Memory,
 }
 
 impl Streams {
+    /// None. So many that we have reset are remembered for frames that were under way (RFC 9113 §5.1).
+    pub(crate) fn new(resets: usize) -> Self {
+        let (reset, ended) = (Memory::new(resets), Memory::new(ENDED_MEMORY));
+        Self { slots: Vec::new(), free: Vec::new(), table: Vec::new(), reset, ended }
+    }
+
     /// Takes a stream in; gives its slot.
     pub(crate) fn insert(&mut self, stream: Stream) -> usize {
         let id = stream.id;
@@ -119,6 +122,18 @@ impl Streams {
         slots.saturating_add(numbers)
     }
 
+    /// What taking in one more may take beside that, while vectors that are full move to larger ones.
+    pub(crate) fn growth_bytes(&self) -> usize {
+        let after = self.slots.len().saturating_add(1);
+        let slots = if self.free.is_empty() && self.slots.len() == self.slots.capacity() {
+            self.slots.capacity().saturating_mul(2).max(4).saturating_mul(size_of::<Option<Stream>>())
+        } else {
+            0
+        };
+        // Places, and slots that are free: a number each.
+        slots.saturating_add(after.saturating_mul(10 * 4))
+    }
+
     /// Where an identifier belongs: the high bits of a product, so that identifiers at equal distances, whatever these
     /// are, do not meet in one place.
     fn place_of(&self, id: u32) -> Option<usize> {
@@ -188,22 +203,28 @@ impl Streams {
 }
 
 /// The last identifiers of some kind. It takes no memory before the first.
-#[derive(Debug, Default)]
-struct Memory<const N: usize> {
+#[derive(Debug)]
+struct Memory {
     ids: Vec<u32>,
     next: usize,
+    /// So many are kept.
+    max: usize,
 }
 
-impl<const N: usize> Memory<N> {
+impl Memory {
+    fn new(max: usize) -> Self {
+        Self { ids: Vec::new(), next: 0, max }
+    }
+
     fn push(&mut self, id: u32) {
-        if self.ids.len() < N {
+        if self.ids.len() < self.max {
             self.ids.push(id);
             return;
         }
         if let Some(place) = self.ids.get_mut(self.next) {
             *place = id;
         }
-        self.next = self.next.wrapping_add(1).checked_rem(N).unwrap_or(0);
+        self.next = self.next.wrapping_add(1).checked_rem(self.max).unwrap_or(0);
     }
 
     fn has(&self, id: u32) -> bool {
@@ -239,7 +260,7 @@ mod tests {
 
     #[test]
     fn streams_are_found_whatever_comes_and_goes() {
-        let (mut streams, mut model, mut seed) = (Streams::default(), HashMap::new(), 1_u64);
+        let (mut streams, mut model, mut seed) = (Streams::new(8), HashMap::new(), 1_u64);
         let mut next_id = 1_u32;
         for _ in 0..20_000 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -264,13 +285,13 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_newest_stay() {
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(128);
         for id in 0..1000 {
             streams.remember(id, How::ResetByUs);
         }
         assert_eq!(streams.recall(999), Some(How::ResetByUs));
         assert_eq!(streams.recall(1000 - 128), Some(How::ResetByUs));
         assert_eq!(streams.recall(1000 - 129), None);
-        assert!(streams.heap_bytes() <= 4 * RESET_MEMORY);
+        assert!(streams.heap_bytes() <= 4 * 128);
     }
 }

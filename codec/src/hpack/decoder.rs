@@ -63,6 +63,9 @@ enum Kind {
 }
 
 impl Decoder {
+    /// What [`field_bytes`](Self::field_bytes) may be beyond the longest field that is kept.
+    pub(crate) const BYTES_BESIDE_FIELD: usize = super::scratch::SPARE_BYTES;
+
     /// A decoder with an empty table, which the peer may fill up to `table_bytes_max`: what our
     /// SETTINGS_HEADER_TABLE_SIZE says, or 4,096 before we said anything (RFC 9113 §6.5.2).
     ///
@@ -141,10 +144,20 @@ impl Decoder {
         }
     }
 
-    /// The memory that is held, in bytes: at most 2.25 times the table, 1.5 times the larger of table and list limit,
-    /// and 3 KiB.
+    /// The memory that is held, in bytes: at most 2.25 times the table, the larger of table and list limit, and 3 KiB.
+    /// While it grows, it takes half of the larger of table and list limit besides.
     pub fn heap_bytes(&self) -> usize {
         self.table.heap_bytes().saturating_add(self.literal.heap_bytes())
+    }
+
+    /// What of it is the table's at most, if that may have so many bytes.
+    pub(crate) const fn table_heap_bytes_max(table_bytes_max: usize) -> usize {
+        Table::heap_bytes_max(table_bytes_max)
+    }
+
+    /// What of it holds the longest field so far.
+    pub(crate) fn field_bytes(&self) -> usize {
+        self.literal.heap_bytes()
     }
 
     fn octets(&mut self, mut input: &[u8], field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {

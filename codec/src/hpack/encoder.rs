@@ -76,6 +76,11 @@ impl Encoder {
         self.table.size()
     }
 
+    /// The most that [`heap_bytes`](Self::heap_bytes) says of an encoder with this policy.
+    pub(crate) const fn heap_bytes_max(policy: &Policy) -> usize {
+        (policy.table_bytes_max.saturating_mul(11) / 4).saturating_add(1536)
+    }
+
     /// The memory that is held, in bytes: at most 2.75 times the table, and 1.5 KiB.
     pub fn heap_bytes(&self) -> usize {
         self.table.heap_bytes().saturating_add(self.lookup.heap_bytes())

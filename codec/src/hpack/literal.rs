@@ -65,7 +65,7 @@ impl Literal {
     pub(super) fn begin(&mut self, form: Form, room: Option<usize>) {
         self.form = form;
         (self.kept, self.room) = (room.is_some(), room.unwrap_or_default());
-        self.text.clear();
+        self.text.begin(self.room);
         (self.name_len, self.value_len, self.in_value) = (0, 0, false);
     }
 

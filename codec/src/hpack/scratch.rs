@@ -3,11 +3,14 @@
 
 use super::Error;
 use super::huffman::{self, Reader};
+use crate::growth::make_room;
 
 /// Octets that are decoded at once, so that a string is not decoded far beyond what it may have.
 const PIECE_BYTES: usize = 512;
-/// What grows, grows by at least so much.
-const GROWTH_BYTES_MIN: usize = 256;
+/// What is allocated at least.
+const BYTES_MIN: usize = 256;
+/// A piece that is decoded is kept or not once it is here.
+pub(super) const SPARE_BYTES: usize = huffman::decoded_bytes_max(PIECE_BYTES);
 
 /// Bytes in a buffer that grows with what has really come, never with what was announced.
 #[derive(Debug, Default)]
@@ -15,9 +18,16 @@ pub(super) struct Scratch {
     /// The first `used` are in use; the others are there to be written to.
     bytes: Vec<u8>,
     used: usize,
+    /// So many are kept.
+    bytes_max: usize,
 }
 
 impl Scratch {
+    /// Begins with nothing; so many bytes will be kept at most.
+    pub(super) fn begin(&mut self, bytes_max: usize) {
+        (self.used, self.bytes_max) = (0, bytes_max);
+    }
+
     pub(super) fn clear(&mut self) {
         self.used = 0;
     }
@@ -78,9 +88,9 @@ impl Scratch {
 
     #[cold]
     fn grow(&mut self, end: usize) {
-        let len = end.max(self.bytes.len() + (self.bytes.len() / 2).max(GROWTH_BYTES_MIN));
-        self.bytes.reserve_exact(len - self.bytes.len());
-        self.bytes.resize(len, 0);
+        let more = end.max(BYTES_MIN) - self.bytes.len();
+        make_room(&mut self.bytes, more, self.bytes_max.saturating_add(SPARE_BYTES));
+        self.bytes.resize(self.bytes.capacity(), 0);
     }
 }
 

@@ -117,7 +117,12 @@ impl Table {
         self.room().is_some_and(|room| name_len + value_len <= room)
     }
 
-    /// Memory: at most 2.25 times the capacity, and 1,280 bytes.
+    /// The most that [`heap_bytes`](Self::heap_bytes) says: 2.25 times the capacity, and 1,280 bytes.
+    pub(super) const fn heap_bytes_max(capacity: usize) -> usize {
+        (capacity * 9 / 4).saturating_add(1280)
+    }
+
+    /// Memory that is held.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
@@ -197,7 +202,7 @@ mod tests {
             assert_eq!(table.entry(age), Some((&name[..], &value[..])));
         }
         assert_eq!(table.entry(model.entries.len()), None);
-        let most = table.capacity() * 9 / 4 + 1280;
+        let most = Table::heap_bytes_max(table.capacity());
         assert!(table.heap_bytes() <= most, "{} of {most}", table.heap_bytes());
     }
 
@@ -237,7 +242,7 @@ mod tests {
                 }
             }
             assert!(moved <= 4 * inserted, "{len}: {moved} of {inserted}");
-            assert!(table.heap_bytes() <= 9 * 4096 / 4 + 1280, "{len}: {}", table.heap_bytes());
+            assert!(table.heap_bytes() <= Table::heap_bytes_max(4096), "{len}: {}", table.heap_bytes());
         }
     }
 }

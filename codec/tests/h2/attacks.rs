@@ -266,6 +266,8 @@ impl Model<'_, '_> {
         let stream = self.streams.get_mut(&number).unwrap();
         let expect = match () {
             () if add == 0 => Expect::Stream(number, vec![Code::PROTOCOL_ERROR]),
+            // It has no window any more (RFC 9113 §6.9.2).
+            () if stream.own_ended => Expect::Fine,
             () if stream.grant + add > WINDOW_MAX => Expect::Stream(number, vec![Code::FLOW_CONTROL_ERROR]),
             () => {
                 stream.grant += add;
@@ -286,7 +288,8 @@ impl Model<'_, '_> {
             5..=19 => {
                 let window = [0, 1, 1_000, 65_535, 1 << 20][self.dice.below(5)];
                 let mut expect = Expect::Fine;
-                for stream in self.streams.values_mut().filter(|stream| !stream.over()) {
+                let sending = self.streams.values_mut().filter(|stream| !stream.over() && !stream.own_ended);
+                for stream in sending {
                     stream.grant += window - self.initial;
                     if stream.grant > WINDOW_MAX {
                         expect = refuse(Code::FLOW_CONTROL_ERROR);
@@ -295,7 +298,10 @@ impl Model<'_, '_> {
                 self.initial = window;
                 (settings(&[(0xabc, 7), (4, window as u32)]), expect)
             }
-            _ => (settings(&[(1, self.dice.below(5_000) as u32), (6, 9)]), Expect::Fine),
+            _ => {
+                let list = [9, 300, 1_000, 70_000, 1 << 20, u32::MAX][self.dice.below(6)];
+                (settings(&[(1, self.dice.below(5_000) as u32), (6, list)]), Expect::Fine)
+            }
         }
     }
 

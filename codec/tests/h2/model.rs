@@ -428,7 +428,8 @@ impl<'d, 'b> Model<'d, 'b> {
     fn ask(&mut self) {
         let head = RequestHead { content: Length::Chunked, ..request("/") };
         let number = self.highest + if self.highest == 0 { 1 } else { 2 };
-        let may = self.connection.streams_available() > 0;
+        // Its fields are of 176 octets to the peer, by 32 for each.
+        let may = self.connection.streams_available() > 0 && self.connection.peer_list_bytes_max() >= 176;
         if may {
             let (room, grant) = (i64::from(self.config.stream_window_bytes), self.initial);
             let stream = Stream { held: true, own_head: true, room, grant, ..Stream::default() };
@@ -454,9 +455,10 @@ impl<'d, 'b> Model<'d, 'b> {
             2 if self.role == Role::Server => {
                 let head = response(200, Length::Chunked);
                 let sent = self.call(|connection, out| connection.send_response(id(number), &head, out));
+                let fits = self.connection.peer_list_bytes_max() >= 42;
                 let stream = self.streams.get_mut(&number).unwrap();
-                assert_eq!(sent.is_ok(), !stream.over() && !stream.own_head, "{stream:?}");
-                stream.own_head = true;
+                assert_eq!(sent.is_ok(), !stream.over() && !stream.own_head && fits, "{stream:?}");
+                stream.own_head |= sent.is_ok();
             }
             3 | 4 => self.send(number),
             5 if self.streams[&number].own_head => {

@@ -450,3 +450,24 @@ fn s5_1_2_a_client_keeps_to_the_servers_limit() {
     client.feed(settings(&[(3, 50)]));
     assert_eq!(client.connection.streams_available(), 49);
 }
+
+/// §5.1: "An endpoint that sends a RST_STREAM frame on a stream … MUST be prepared to receive any frames that the peer
+/// might have sent": of all streams that may be refused at once, and of all that are open at a time.
+#[test]
+fn s5_1_h2_18_late_frames_of_a_burst_of_refused_streams() {
+    let config = Config::default();
+    let (open, refused) = (config.streams_max, config.budgets.refused_streams.burst);
+    let mut server = Side::server_with(config, Cut::Whole);
+    for n in 0..open + refused {
+        server.feed(headers(2 * n + 1, POST, 0));
+    }
+    assert_eq!(server.requests().len(), open as usize);
+    for n in 0..open {
+        server.connection.reset(id(2 * n + 1), Code::CANCEL);
+        server.connection.close(id(2 * n + 1));
+    }
+    for n in 0..open + refused {
+        server.feed([data(2 * n + 1, b"late", 0), headers(2 * n + 1, &[("a", "b")], END_STREAM)].concat());
+        server.assert_alive();
+    }
+}

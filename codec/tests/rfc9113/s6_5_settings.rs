@@ -131,7 +131,7 @@ fn s6_5_3_settings_are_applied_in_order_and_acknowledged() {
     every_split(|cut| {
         let [mut server, mut client] = both(cut);
         for side in [&mut server, &mut client] {
-            side.feed(settings(&[(0x1234, 5), (4, 10), (3, 1), (4, 20), (6, 0), (3, 7)]));
+            side.feed(settings(&[(0x1234, 5), (4, 10), (3, 1), (4, 20), (6, 99), (3, 7)]));
             side.assert_alive();
             let sent = side.sent();
             assert_eq!((sent.len(), sent[0].kind, sent[0].flags), (1, SETTINGS, ACK));
@@ -245,4 +245,68 @@ fn s6_5_2_settings_of_extensions() {
             server
         });
     }
+}
+
+/// The size of a list as §6.5.2 counts it.
+fn list_bytes(payload: &[u8], decoder: &mut corelane_codec::hpack::Decoder) -> u64 {
+    decoder.begin(Default::default());
+    decoder.decode(payload, true, |_| {}).unwrap();
+    decoder.charged().bytes
+}
+
+/// §6.5.2, MAX_HEADER_LIST_SIZE: "informs a peer of the maximum field section size that the sender is prepared to accept,
+/// in units of octets. The value is based on the uncompressed size of field lines, including the length of the name and
+/// value in units of octets plus an overhead of 32 octets for each field line." What is longer is not sent, to the octet,
+/// and not encoded either: both tables stay the same.
+#[test]
+fn s6_5_2_a_client_keeps_the_peers_list_size() {
+    let (mut head, mut decoder) = (request("/path"), corelane_codec::hpack::Decoder::new(4096));
+    head.fields.append("X-Long", "y".repeat(900));
+    let mut client = Side::client(Cut::Whole);
+    assert_eq!(client.connection.peer_list_bytes_max(), u32::MAX);
+    client.connection.send_request(&head, &mut client.out).unwrap();
+    let bytes = list_bytes(&client.sent_of(HEADERS)[0].payload, &mut decoder) as u32;
+    head.fields.append("X-Other", "z");
+    for (limit, fits) in [(bytes + 39, false), (bytes + 40, true), (bytes + 5_000, true), (0, false)] {
+        client.feed(settings(&[(6, limit)]));
+        client.sent();
+        assert_eq!(client.connection.peer_list_bytes_max(), limit);
+        let asked = client.connection.send_request(&head, &mut client.out);
+        assert_eq!(asked.err().map(|error| error.cause), (!fits).then_some(Cause::ListTooLong), "{limit}");
+        let sent = client.sent_of(HEADERS);
+        assert_eq!(sent.len(), usize::from(fits));
+        sent.iter()
+            .for_each(|sent| assert_eq!(list_bytes(&sent.payload, &mut decoder), u64::from(bytes) + 40));
+    }
+    client.feed(settings(&[(6, u32::MAX)]));
+    assert_eq!(client.ask("/"), 7, "what was not sent has opened no stream");
+}
+
+/// The same of a server, which may then send another head.
+#[test]
+fn s6_5_2_a_server_keeps_the_peers_list_size() {
+    let mut server = Side::server(Cut::Whole);
+    let get = [GET, &[("te", "trailers")]].concat();
+    server.feed([settings(&[(6, 120)]), headers(1, &get, END_STREAM)].concat());
+    server.sent();
+    let too_long = |result: Result<(), corelane_codec::h2::Error>| {
+        assert_eq!(result.map_err(|error| error.cause), Err(Cause::ListTooLong));
+    };
+    let mut fields = corelane_codec::Fields::new();
+    fields.append("x", "y".repeat(90));
+    assert!(!server.connection.inform(id(1), http::StatusCode::EARLY_HINTS, &fields, &mut server.out));
+    let mut head = response(200, corelane_codec::Length::Chunked);
+    head.fields.append("x", "y".repeat(46));
+    too_long(server.connection.send_response(id(1), &head, &mut server.out).map(drop));
+    head.fields.set("x", "y".repeat(45));
+    assert_eq!(server.sent(), []);
+    assert_eq!(server.connection.send_response(id(1), &head, &mut server.out), Ok(false));
+    fields.set("x", "y".repeat(88));
+    too_long(server.connection.send_trailers(id(1), &fields, &mut server.out));
+    fields.set("x", "y".repeat(87));
+    server.connection.send_trailers(id(1), &fields, &mut server.out).unwrap();
+    let mut decoder = corelane_codec::hpack::Decoder::new(4096);
+    let all: Vec<u64> =
+        server.sent_of(HEADERS).iter().map(|sent| list_bytes(&sent.payload, &mut decoder)).collect();
+    assert_eq!(all, [120, 120]);
 }

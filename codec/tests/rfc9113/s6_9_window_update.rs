@@ -341,3 +341,18 @@ fn s6_9_2_a_closed_stream_has_no_window() {
         server
     });
 }
+
+/// §6.9.2: streams with active windows are those "in the "open" or "half-closed (remote)" state"; §5.1, half-closed
+/// (local): "A receiver can ignore WINDOW_UPDATE frames in this state". A peer that has made its initial window smaller
+/// may give as much as it likes to a message that has ended.
+#[test]
+fn s6_9_2_a_message_that_was_sent_has_no_window() {
+    let mut server = Side::server(Cut::Whole);
+    server.feed(headers(1, POST, 0));
+    server.answer(1, b"ended");
+    server.feed([settings(&[(4, 0)]), window_update(1, 0x7fff_ffff)].concat());
+    server.assert_alive();
+    assert_eq!(server.sent_of(RST_STREAM), []);
+    server.feed(window_update(1, 0));
+    server.assert_stream_error(1, Code::PROTOCOL_ERROR);
+}

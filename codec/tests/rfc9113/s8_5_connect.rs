@@ -40,6 +40,25 @@ fn s8_5_connect_has_an_authority_and_nothing_else() {
     }
 }
 
+/// §8.3.1: "a Host header field that identifies an entity that differs from the entity in the ":authority"
+/// pseudo-header field". Without a scheme there is no default port: a `Host` without one says nothing of it, as in the
+/// example of RFC 9112 §3.2.3.
+#[test]
+fn s8_5_h2_25_the_host_of_a_connect() {
+    for host in ["example.com:443", "example.com", "EXAMPLE.com", "example.com:"] {
+        let mut server = Side::server(Cut::Whole);
+        server.feed(headers(1, &[CONNECT, AUTHORITY, ("host", host)], 0));
+        server.assert_alive();
+        assert_eq!(server.requests()[0].target, b"example.com:443", "{host}");
+        assert_eq!(server.requests()[0].authority(), b"example.com:443", "{host}");
+    }
+    for host in ["example.com:80", "example.org", "example.org:443"] {
+        let mut server = Side::server(Cut::Whole);
+        server.feed(headers(1, &[CONNECT, AUTHORITY, ("host", host)], 0));
+        server.assert_malformed(1, Kind::HostMismatch);
+    }
+}
+
 /// §8.5: "After the initial HEADERS frame sent by each peer, all subsequent DATA frames correspond to data sent on the
 /// TCP connection."
 #[test]

@@ -45,7 +45,7 @@ fn s8_7_what_was_seen_is_not_refused() {
 #[test]
 fn s8_7_memory_that_is_used_up_refuses() {
     let mut config = corelane_codec::h2::Config::default();
-    config.heap_bytes_max = 120 << 10;
+    config.heap_bytes_max = 160 << 10;
     let mut server = Side::server_with(config, Cut::Whole);
     let long = "x".repeat(8_000);
     let mut refused = None;

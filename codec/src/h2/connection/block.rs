@@ -2,14 +2,14 @@
 
 use super::super::budget::{Charge, exceeded};
 use super::super::error::{Cause, Code, Error};
-use super::super::flow::{ReceiveWindow, SendWindow, WINDOW_DEFAULT};
+use super::super::flow::{ReceiveWindow, SendWindow};
 use super::super::frame::control as frames;
 use super::super::frame::headers::{Continuation, Headers};
 use super::super::headers::{Wanted, emit};
 use super::super::stream::{Asked, How, Receiving, Sending, Step, Stream};
 use super::receive::Met;
 use super::{Connection, Event, Going, Role, StreamId};
-use crate::hpack::{ListLimits, Overrun};
+use crate::hpack::{Decoder, ListLimits, Overrun};
 use crate::{Fields, Kind};
 use http::{Method, StatusCode};
 use std::time::Duration;
@@ -60,9 +60,11 @@ impl Connection {
         if frame.fragment_len == 0 {
             self.account.charge(&self.config.budgets, Charge::EmptyFrames, now)?;
         }
-        let (wanted, limits) = self.wanted(target);
-        self.decoder.begin(limits);
-        self.section.begin(wanted);
+        let (wanted, mut limits) = self.wanted(target);
+        if matches!(target, Target::Request | Target::Response(_)) {
+            limits.bytes_max = self.list_bytes_left(limits.bytes_max, frame.end_stream);
+        }
+        self.begin_section(wanted, limits);
         self.block = Some(Block {
             stream: frame.stream,
             target,
@@ -73,6 +75,16 @@ impl Connection {
             due: now.saturating_add(self.config.timeouts.block),
         });
         self.check_block_bytes()
+    }
+
+    /// Begins to decode a section. What was kept of longer ones goes, where there is no memory for it now.
+    fn begin_section(&mut self, wanted: Wanted, limits: ListLimits) {
+        self.section.begin(wanted, limits.bytes_max);
+        let field_bytes_max = limits.bytes_max.max(self.config.table_bytes_at_first());
+        if self.decoder.field_bytes() > field_bytes_max.saturating_add(Decoder::BYTES_BESIDE_FIELD) {
+            self.decoder.shrink();
+        }
+        self.decoder.begin(limits);
     }
 
     /// A CONTINUATION frame begins.
@@ -243,6 +255,9 @@ impl Connection {
     fn request_complete(&mut self, block: &Block, now: Duration) -> Result<Event, Error> {
         self.account.opened(&self.config.budgets, now);
         let fault = match self.decoder.charged().overrun {
+            Some(Overrun::Bytes) if self.is_for_want_of_memory() => {
+                return self.refuse_for_memory(block.stream, now);
+            }
             Some(overrun) => Err(too_large(overrun)),
             None => self.section.finish_request(block.end_stream),
         };
@@ -252,11 +267,9 @@ impl Connection {
         // What the application will hold: as it was charged, or as it has grown, whichever is more.
         let head = &self.section.request;
         let held_bytes = head.fields.heap_bytes().saturating_add(head.target.capacity());
-        let head_bytes = self.decoder.charged().bytes.max(held_bytes as u64);
-        if self.charged_bytes(block.end_stream).saturating_add(head_bytes) > self.config.heap_bytes_max as u64
-        {
-            self.account.charge(&self.config.budgets, Charge::RefusedStreams, now)?;
-            return Ok(self.refuse(block.stream, Cause::Memory));
+        let head_bytes = held_bytes.max(self.decoder.charged().bytes as usize);
+        if !self.has_memory(head_bytes, block.end_stream) {
+            return self.refuse_for_memory(block.stream, now);
         }
         let early = self.early_priority.take_if(|(stream, _)| *stream == block.stream);
         let asked = self.section.asked;
@@ -271,7 +284,7 @@ impl Connection {
             head_bytes: u32::try_from(head_bytes).unwrap_or(u32::MAX),
             ..self.new_stream(block.stream)
         });
-        self.held_head_bytes = self.held_head_bytes.saturating_add(head_bytes as usize);
+        self.held_head_bytes = self.held_head_bytes.saturating_add(head_bytes);
         if block.end_stream {
             self.step(slot, Step::ReceiveEnd);
         }
@@ -282,7 +295,7 @@ impl Connection {
     pub(super) fn new_stream(&self, id: u32) -> Stream {
         let window = self.config.stream_window_bytes;
         // Until the peer has acknowledged a smaller window it may believe in the default.
-        let left = if self.own.due.is_some() { window.max(WINDOW_DEFAULT) } else { window };
+        let left = if self.own.due.is_some() { self.config.stream_window_at_first() } else { window };
         Stream {
             id,
             state: super::super::stream::State::Open,
@@ -300,20 +313,14 @@ impl Connection {
         }
     }
 
-    /// What the connection may come to hold if another stream joins, its head not counted: our own state, the heads
-    /// that the application has, content (no more than streams that may send any have windows for), and what decoding
-    /// the next head may take before it can be refused: HPACK puts a string together in one and a half times its
-    /// length at most, and then it stands in the head.
-    fn charged_bytes(&self, ended: bool) -> u64 {
-        let receiving = u64::from(self.receiving).saturating_add(u64::from(!ended));
-        let windows = receiving.saturating_mul(u64::from(self.config.stream_window_bytes));
-        let content = windows.saturating_add(u64::from(self.receive_window.held()));
-        let content = content.min(u64::from(self.config.connection_window_bytes));
-        let decoding = self.list_bytes_max().saturating_mul(5).checked_div(2).unwrap_or(0);
-        let decoded = self.section.heap_bytes().saturating_add(self.decoder.heap_bytes());
-        let more = decoding.saturating_sub(decoded as u64);
-        let ours = self.heap_bytes().saturating_add(self.held_head_bytes);
-        (ours as u64).saturating_add(content).saturating_add(more)
+    /// Whether a list that was too long is within its limit, so that the request may come again when others are done.
+    fn is_for_want_of_memory(&self) -> bool {
+        self.decoder.charged().bytes <= self.list_bytes_max() && self.streams.len() > 0
+    }
+
+    fn refuse_for_memory(&mut self, id: u32, now: Duration) -> Result<Event, Error> {
+        self.account.charge(&self.config.budgets, Charge::RefusedStreams, now)?;
+        Ok(self.refuse(id, Cause::Memory))
     }
 
     /// A stream that was not looked at: the client may send its request again (RFC 9113 §8.7).

@@ -143,6 +143,7 @@ impl Connection {
             return Err(Error::connection(Code::PROTOCOL_ERROR, Cause::GoAwayIncrease));
         }
         self.peer_last = Some(last);
+        self.events.reserve(self.streams.len());
         for slot in 0..self.streams.slots() {
             let Some(stream) = self.streams.get(slot) else { continue };
             if !self.is_own(stream.id) || stream.id <= last || stream.state.is_closed() {
@@ -179,6 +180,8 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(slot) else { return Ok(None) };
         let fault = match stream.send_window.add(increment) {
             _ if increment == 0 => Error::stream(Code::PROTOCOL_ERROR, Cause::WindowZero),
+            // Its window is not kept any more (RFC 9113 §6.9.2): this was under way when we ended it (§5.1).
+            _ if !stream.state.may_send() => return Ok(None),
             Err(_) => Error::stream(Code::FLOW_CONTROL_ERROR, Cause::WindowOverflow),
             Ok(()) => {
                 self.refresh(slot, now);

@@ -83,6 +83,7 @@ impl Connection {
         if self.failed.is_some() {
             return;
         }
+        self.events.reserve(self.streams.len());
         for slot in 0..self.streams.slots() {
             let Some(stream) = self.streams.get(slot).filter(|stream| !stream.state.is_closed()) else {
                 continue;

@@ -8,6 +8,7 @@
 //! | `control` | every other frame |
 //! | `send` | heads, interim responses, trailers |
 //! | `content` | content: windows, whose turn it is |
+//! | `memory` | what it holds, and what it may come to hold |
 //! | `end` | the end of streams and of the connection |
 //! | `time` | what happens because nothing happened |
 
@@ -15,6 +16,7 @@ mod block;
 mod content;
 mod control;
 mod end;
+mod memory;
 mod receive;
 mod send;
 mod time;
@@ -243,7 +245,7 @@ impl Connection {
             role,
             reader: Reader::new(config.frame_bytes_max),
             preface_left: if role == Role::Server { PREFACE.len() } else { 0 },
-            streams: Streams::default(),
+            streams: Streams::new(config.resets_remembered()),
             schedule: Schedule::default(),
             send_window: SendWindow::new(WINDOW_DEFAULT),
             receive_window: ReceiveWindow::new(
@@ -254,7 +256,7 @@ impl Connection {
             initial_window: WINDOW_DEFAULT,
             own: OwnSettings { due: Some(now.saturating_add(config.timeouts.settings)) },
             // A smaller table holds once the peer has acknowledged it.
-            decoder: Decoder::new(config.table_bytes_max.max(crate::hpack::TABLE_BYTES_DEFAULT)),
+            decoder: Decoder::new(config.table_bytes_at_first()),
             encoder: Encoder::new(Policy::default()),
             section: Section::new(),
             block: None,
@@ -314,7 +316,7 @@ impl Connection {
     pub fn rest(&mut self) {
         if self.block.is_none() {
             self.decoder.shrink();
-            self.section = Section::new();
+            self.section.shrink();
         }
         self.output.shrink_to_fit();
         self.events.shrink_to_fit();
@@ -372,6 +374,12 @@ impl Connection {
     /// Whether the peer's settings have come, and the peer takes extended CONNECT (RFC 8441 §3).
     pub fn peer_takes_websocket(&self) -> bool {
         self.peer.connect_protocol
+    }
+
+    /// What the list of fields of a head or of trailers may have, as the peer says: names, values, and 32 for each field
+    /// (RFC 9113 §6.5.2). What is longer is not sent. 2^32-1 as long as it has said nothing.
+    pub fn peer_list_bytes_max(&self) -> u32 {
+        self.peer.list_bytes_max
     }
 
     /// How urgent a stream is (RFC 9218): what the request said, or a PRIORITY_UPDATE.

@@ -55,6 +55,7 @@ impl Connection {
         }
         loop {
             let Some(frame) = self.reader.read(input, at)? else { return Ok(None) };
+            self.make_room_for_output();
             let event = self.frame(frame, input, now)?;
             if self.output.len() > self.config.budgets.pending_output_bytes_max {
                 return Err(exceeded(Charge::PendingOutput));
@@ -62,6 +63,18 @@ impl Connection {
             if let Some(event) = event.or_else(|| self.events.pop_front()) {
                 return Ok(Some(event));
             }
+        }
+    }
+
+    /// What a frame may lead to fits. Where much waits there is soon more: then all memory that it may have is taken at
+    /// once, so that it is not held twice while it grows.
+    fn make_room_for_output(&mut self) {
+        const FRAME_BYTES_MAX: usize = 128;
+        const SMALL_BYTES: usize = 1 << 10;
+        let (len, capacity) = (self.output.len(), self.output.capacity());
+        if capacity >= SMALL_BYTES && capacity.saturating_sub(len) < FRAME_BYTES_MAX {
+            let more = self.config.output_bytes_max().saturating_sub(len);
+            self.output.reserve_exact(more.max(FRAME_BYTES_MAX));
         }
     }
 

@@ -21,8 +21,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Cause::StreamsBusy`] and [`Cause::NoMoreStreams`] say that the request belongs on another connection;
-    /// [`Cause::ConnectProtocol`], that the server takes no WebSocket; [`Cause::Message`], that nobody may send it.
-    /// Nothing is written then.
+    /// [`Cause::ConnectProtocol`], that the server takes no WebSocket; [`Cause::ListTooLong`], that it takes no head as
+    /// [long](Self::peer_list_bytes_max); [`Cause::Message`], that nobody may send it. Nothing is written then.
     pub fn send_request(&mut self, head: &RequestHead, out: &mut Vec<u8>) -> Result<StreamId, Error> {
         self.check_open()?;
         check_request(head)?;
@@ -30,11 +30,13 @@ impl Connection {
         if asked == Asked::WebSocket && !self.peer.connect_protocol {
             return Err(Error::us(Cause::ConnectProtocol));
         }
+        let scheme = self.config.scheme;
+        let line_bytes = head.target.len().saturating_add(head.method.as_str().len());
+        self.check_list(&head.fields, line_bytes, |list| emit::request(list, head, scheme, asked))?;
         let tunnel = matches!(asked, Asked::WebSocket | Asked::Connect);
         let ended = !tunnel && head.content.is_empty();
         let id = self.next_own;
         self.next_own = id.saturating_add(2);
-        let scheme = self.config.scheme;
         self.transmit(out);
         self.write_block(id, ended, out, |block| emit::request(block, head, scheme, asked));
         let length = if tunnel { Length::Chunked } else { head.content };
@@ -46,7 +48,8 @@ impl Connection {
     }
 
     /// Sends an interim response. `false`, and nothing is written, if the final head has been sent, the stream is
-    /// closed, or the status is not one of an interim response.
+    /// closed, the status is not one of an interim response, or the client takes no head as
+    /// [long](Self::peer_list_bytes_max).
     pub fn inform(
         &mut self,
         stream: StreamId,
@@ -56,7 +59,8 @@ impl Connection {
     ) -> bool {
         let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
         let asked = self.sendable(stream).is_ok_and(|(_, s)| s.sending == Sending::Head);
-        if !interim || !asked || self.role == Role::Client {
+        let fits = self.check_list(fields, 0, |list| emit::interim(list, status, fields)).is_ok();
+        if !interim || !asked || !fits || self.role == Role::Client {
             return false;
         }
         self.transmit(out);
@@ -71,7 +75,8 @@ impl Connection {
     /// The answer to a request for a WebSocket is a 101 with the same `upgrade`, or any other response.
     ///
     /// # Errors
-    /// If the stream is closed, or the head may not follow what was sent. Nothing is written then.
+    /// If the stream is closed, the head may not follow what was sent, or the client takes no head as
+    /// [long](Self::peer_list_bytes_max) ([`Cause::ListTooLong`]): another one may be sent. Nothing is written then.
     pub fn send_response(
         &mut self,
         stream: StreamId,
@@ -90,6 +95,7 @@ impl Connection {
         if self.role == Role::Client || state.sending != Sending::Head || unheard_of || opens {
             return Err(Error::us(Cause::Order));
         }
+        self.check_list(&head.fields, 0, |list| emit::response(list, head, asked))?;
         let tunnel = switches || (asked == Asked::Connect && head.status.is_success());
         let without = asked == Asked::HeadOnly || crate::framing::has_no_content(head.status);
         let ended = !tunnel && (without || head.content.is_empty());
@@ -108,7 +114,8 @@ impl Connection {
     /// left, or the client does not take them, it is ended without.
     ///
     /// # Errors
-    /// As [`send_end`](Self::send_end).
+    /// As [`send_end`](Self::send_end); and [`Cause::ListTooLong`], if the peer takes no trailers as
+    /// [long](Self::peer_list_bytes_max): nothing is written then, and the message may be ended without.
     pub fn send_trailers(
         &mut self,
         stream: StreamId,
@@ -120,6 +127,7 @@ impl Connection {
         if !state.takes_trailers || tunnel || !emit::has_trailers(fields) {
             return self.send_end(stream, out);
         }
+        self.check_list(fields, 0, |list| emit::trailers(list, fields))?;
         self.check_complete(slot, out)?;
         self.transmit(out);
         self.write_block(stream.0, true, out, |block| emit::trailers(block, fields));
@@ -141,6 +149,24 @@ impl Connection {
         let slot = self.streams.find(stream.0).ok_or(closed)?;
         let state = self.streams.get(slot).filter(|stream| stream.state.may_send()).ok_or(closed)?;
         Ok((slot, state))
+    }
+
+    /// Whether the peer takes a list of these fields and others, of so many bytes in all: `write` says what it is. It is
+    /// asked before anything is encoded, so that both tables stay the same.
+    fn check_list(
+        &self,
+        fields: &Fields,
+        line_bytes: usize,
+        write: impl FnOnce(&mut emit::ListBytes),
+    ) -> Result<(), Error> {
+        let bytes_max = u64::from(self.peer.list_bytes_max);
+        let most = fields.list_bytes_most().saturating_add(line_bytes);
+        if most.saturating_add(emit::BYTES_BESIDE_FIELDS) as u64 <= bytes_max {
+            return Ok(());
+        }
+        let mut list = emit::ListBytes::default();
+        write(&mut list);
+        if list.0 > bytes_max { Err(Error::us(Cause::ListTooLong)) } else { Ok(()) }
     }
 
     /// Writes a field block, in as many frames as it takes.

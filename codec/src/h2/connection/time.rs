@@ -59,6 +59,7 @@ impl Connection {
         let has_room = self.send_window.available() >= self.config.budgets.quantum_bytes;
         let connection = connection_due.is_some_and(|due| due <= now) && !has_room;
         let (mut next, mut waits) = (None, false);
+        self.events.reserve(self.streams.len());
         for slot in 0..self.streams.slots() {
             // The budget for small frames may have come back.
             self.refresh(slot, now);

@@ -8,11 +8,36 @@ use crate::hpack::{Block, Indexing};
 use crate::{Fields, Length, RequestHead, ResponseHead};
 use http::StatusCode;
 
+/// Where fields go.
+pub(crate) trait Sink {
+    fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing);
+}
+
+impl Sink for Block<'_> {
+    fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing) {
+        Block::field(self, name, value, indexing);
+    }
+}
+
+/// What a list of fields is, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2). Nothing is encoded.
+#[derive(Debug, Default)]
+pub(crate) struct ListBytes(pub(crate) u64);
+
+impl Sink for ListBytes {
+    fn field(&mut self, name: &[u8], value: &[u8], _: Indexing) {
+        let bytes = (name.len() as u64).saturating_add(value.len() as u64).saturating_add(32);
+        self.0 = self.0.saturating_add(bytes);
+    }
+}
+
+/// More than what a head has beside its fields and its target, of pseudo-fields and of fields that are added.
+pub(crate) const BYTES_BESIDE_FIELDS: usize = 512;
+
 /// Names up to this length are brought to lower case without memory of their own.
 const SHORT_NAME_BYTES: usize = 64;
 
 /// A request's head. It has been checked.
-pub(crate) fn request(block: &mut Block<'_>, head: &RequestHead, scheme: Scheme, asked: Asked) {
+pub(crate) fn request(block: &mut impl Sink, head: &RequestHead, scheme: Scheme, asked: Asked) {
     let authority = head.fields.known(Known::Host);
     let (method, is_connect) = match asked {
         Asked::WebSocket => ("CONNECT", false),
@@ -47,7 +72,7 @@ pub(crate) fn request(block: &mut Block<'_>, head: &RequestHead, scheme: Scheme,
 }
 
 /// A response's head. The 101 that answers a WebSocket is a 200 here (RFC 8441 §5).
-pub(crate) fn response(block: &mut Block<'_>, head: &ResponseHead, asked: Asked) {
+pub(crate) fn response(block: &mut impl Sink, head: &ResponseHead, asked: Asked) {
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let tunnel = switches || (asked == Asked::Connect && head.status.is_success());
     let status = if switches { StatusCode::OK } else { head.status };
@@ -61,13 +86,13 @@ pub(crate) fn response(block: &mut Block<'_>, head: &ResponseHead, asked: Asked)
 }
 
 /// An interim response, or one that has nothing but a status.
-pub(crate) fn interim(block: &mut Block<'_>, status: StatusCode, all: &Fields) {
+pub(crate) fn interim(block: &mut impl Sink, status: StatusCode, all: &Fields) {
     pseudo(block, b":status", status.as_str().as_bytes());
     fields(block, all, |_| true);
 }
 
 /// A trailer section.
-pub(crate) fn trailers(block: &mut Block<'_>, all: &Fields) {
+pub(crate) fn trailers(block: &mut impl Sink, all: &Fields) {
     fields(block, all, |line| line.known.may_trail());
 }
 
@@ -76,13 +101,13 @@ pub(crate) fn has_trailers(all: &Fields) -> bool {
     all.lines().any(|line| line.known.may_trail())
 }
 
-fn pseudo(block: &mut Block<'_>, name: &[u8], value: &[u8]) {
+fn pseudo(block: &mut impl Sink, name: &[u8], value: &[u8]) {
     block.field(name, value, Indexing::ByName);
 }
 
 /// The fields that go end to end: what an application put there that concerns a connection, or the framing, is not
 /// for it to say.
-fn fields(block: &mut Block<'_>, all: &Fields, wanted: impl Fn(Line<'_>) -> bool) {
+fn fields(block: &mut impl Sink, all: &Fields, wanted: impl Fn(Line<'_>) -> bool) {
     for line in all.lines().filter(|line| !line.known.is_of_connection() && wanted(*line)) {
         let indexing = if line.never_indexed { Indexing::Never } else { Indexing::ByName };
         with_lower_case(line.name, |name| block.field(name, line.value, indexing));
@@ -133,7 +158,7 @@ fn response_length(head: &ResponseHead, asked: Asked) -> Option<u64> {
     }
 }
 
-fn length(block: &mut Block<'_>, length: Option<u64>) {
+fn length(block: &mut impl Sink, length: Option<u64>) {
     if let Some(length) = length {
         block.field(b"content-length", decimal(length, &mut [0; 20]), Indexing::ByName);
     }

@@ -12,7 +12,7 @@ mod pseudo;
 use super::config::Scheme;
 use super::schedule::Priority;
 use super::stream::Asked;
-use crate::fields::{Known, Line, Part};
+use crate::fields::{Known, Line};
 use crate::framing;
 use crate::grammar::{is_token_byte, is_value, members};
 use crate::hpack::Field;
@@ -56,17 +56,19 @@ pub(crate) struct Section {
     te_trailers: bool,
     expects_continue: bool,
     expects_other: bool,
-    /// Crumbs of cookies that came apart from the first.
-    crumbs: Crumbs,
+    /// There are crumbs of cookies (RFC 9113 §8.2.3) apart from the first: fields of their own until all have come.
+    has_crumbs: bool,
+    /// Memory to put them together.
+    spare: Fields,
+    /// What the list may have.
+    bytes_max: usize,
     fault: Option<Kind>,
 }
 
-/// Crumbs of cookies (RFC 9113 §8.2.3) that came behind other fields. Those that follow the first are added to it.
-#[derive(Debug, Default)]
-struct Crumbs {
-    value: Vec<u8>,
-    never_indexed: bool,
-}
+/// What is held beside the bytes of a list: where its fields begin and end, and what is kept.
+pub(crate) const BYTES_BESIDE_LIST: usize = 8 << 10;
+/// Memory beside that of the fields that are received, kept from one section to the next.
+const KEPT_BYTES_MAX: usize = 4 << 10;
 
 impl Section {
     pub(crate) fn new() -> Self {
@@ -84,28 +86,39 @@ impl Section {
             te_trailers: false,
             expects_continue: false,
             expects_other: false,
-            crumbs: Crumbs::default(),
+            has_crumbs: false,
+            spare: Fields::new(),
+            bytes_max: 0,
             fault: None,
         }
     }
 
-    /// Starts over.
-    pub(crate) fn begin(&mut self, wanted: Wanted) {
+    /// Starts over, with a list that may have so many bytes. What is held for it will be no more than that and what
+    /// [`BYTES_BESIDE_LIST`] says, whatever was held before.
+    pub(crate) fn begin(&mut self, wanted: Wanted, bytes_max: usize) {
         match wanted {
             Wanted::Request { .. } => self.request.clear(),
             Wanted::Response(_) => self.response.clear(),
             Wanted::RequestTrailers | Wanted::ResponseTrailers => self.trailers.clear(),
             Wanted::Nothing => {}
         }
-        self.wanted = wanted;
+        (self.wanted, self.bytes_max) = (wanted, bytes_max);
+        let fields_bytes = self.fields().heap_bytes();
+        if fields_bytes > bytes_max || self.heap_bytes().saturating_sub(fields_bytes) > KEPT_BYTES_MAX {
+            self.shrink();
+        }
         self.asked = Asked::Message;
         self.priority = None;
         self.pseudo = Pseudo::default();
         (self.regular, self.has_host, self.content_length) = (false, false, None);
         (self.te_trailers, self.expects_continue, self.expects_other) = (false, false, false);
-        self.crumbs.value.clear();
-        self.crumbs.never_indexed = false;
-        self.fault = None;
+        (self.has_crumbs, self.fault) = (false, None);
+    }
+
+    /// Gives the memory back, with what stands in it.
+    pub(crate) fn shrink(&mut self) {
+        (self.request, self.response) = (RequestHead::new(), ResponseHead::new());
+        (self.trailers, self.spare) = (Fields::new(), Fields::new());
     }
 
     /// Takes the next field. Behind a fault nothing is kept any more.
@@ -127,7 +140,12 @@ impl Section {
             return Err(fault);
         }
         self.finish_request_pseudo()?;
-        self.join_crumbs()?;
+        if self.has_crumbs {
+            self.request.fields.join_cookies(&mut self.spare);
+            if self.spare.heap_bytes() > KEPT_BYTES_MAX {
+                self.spare = Fields::new();
+            }
+        }
         let tunnel = matches!(self.asked, Asked::Connect | Asked::WebSocket);
         let head = &mut self.request;
         head.content = match (ended, self.content_length) {
@@ -179,10 +197,9 @@ impl Section {
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        let fields = [&self.request.fields, &self.response.fields, &self.trailers];
+        let fields = [&self.request.fields, &self.response.fields, &self.trailers, &self.spare];
         let fields: usize = fields.iter().map(|fields| fields.heap_bytes()).sum();
-        let buffers = self.request.target.capacity().saturating_add(self.crumbs.value.capacity());
-        fields.saturating_add(buffers)
+        fields.saturating_add(self.request.target.capacity())
     }
 
     /// The fields that the section goes to.
@@ -221,9 +238,21 @@ impl Section {
             self.priority = Some(Priority::parse(value));
         }
         if passes {
-            self.fields().append_checked(Line { known, name, value, never_indexed });
+            self.append(Line { known, name, value, never_indexed });
         }
         Ok(())
+    }
+
+    fn append(&mut self, line: Line<'_>) {
+        self.make_room(line.name.len().saturating_add(line.value.len()).saturating_add(": \r\n".len()));
+        self.fields().append_checked(line);
+    }
+
+    /// Room for so many more bytes of fields: their lines are shorter than what they are charged. What a target has, they
+    /// can't have.
+    fn make_room(&mut self, more: usize) {
+        let bytes_max = self.bytes_max.saturating_sub(self.request.target.len());
+        self.fields().make_room(more, bytes_max);
     }
 
     /// Whether the field is one of those that go end to end; the meaning of others is kept here.
@@ -264,35 +293,17 @@ impl Section {
         Ok(())
     }
 
-    /// Whether a crumb is a field of its own: the first is.
+    /// Whether a crumb is a field of its own: the first is, and one behind other fields, until all have come.
     fn crumb(&mut self, crumb: &[u8], never_indexed: bool) -> bool {
-        let fields = &mut self.request.fields;
-        if fields.known(Known::Cookie).is_none() {
+        if self.request.fields.known(Known::Cookie).is_none() {
             return true;
         }
-        if self.crumbs.value.is_empty() && fields.extend_last(Known::Cookie, [b"; ", crumb], never_indexed) {
+        self.make_room(crumb.len().saturating_add("; ".len()));
+        if self.request.fields.extend_last(Known::Cookie, [b"; ", crumb], never_indexed) {
             return false;
         }
-        self.crumbs.value.extend_from_slice(b"; ");
-        self.crumbs.value.extend_from_slice(crumb);
-        self.crumbs.never_indexed |= never_indexed;
-        false
-    }
-
-    /// All crumbs are one cookie.
-    fn join_crumbs(&mut self) -> Result<(), Kind> {
-        if self.crumbs.value.is_empty() {
-            return Ok(());
-        }
-        let fields = &mut self.request.fields;
-        let never_indexed = self.crumbs.never_indexed
-            || fields.lines().any(|line| line.known == Known::Cookie && line.never_indexed);
-        let parts = [Part::First(Known::Cookie), Part::Bytes(&self.crumbs.value)];
-        fields.set_known(Known::Cookie, &parts).map_err(|_| Kind::Field)?;
-        if never_indexed {
-            fields.never_index(Known::Cookie);
-        }
-        Ok(())
+        self.has_crumbs = true;
+        true
     }
 }
 
@@ -320,8 +331,13 @@ fn is_field_value(value: &[u8]) -> bool {
     is_value(value) && !blank(value.first()) && !blank(value.last())
 }
 
-/// Whether two authorities name the same entity: host without case, port with the scheme's default (RFC 3986 §6.2).
-fn is_same_entity(a: &[u8], b: &[u8], scheme: Option<Scheme>) -> bool {
+/// Whether a `Host` names the same entity as an authority: host without case, port with the scheme's default
+/// (RFC 3986 §6.2).
+///
+/// Only CONNECT has no scheme, and so no default: its authority must have a port (RFC 9113 §8.5), its `Host` often has
+/// none (RFC 9112 §3.2.3 shows one) and then says nothing of it. HTTP/1 does not compare them at all: there as here it
+/// is the target that is connected to, and the `Host` goes no further.
+fn is_same_entity(authority: &[u8], host: &[u8], scheme: Option<Scheme>) -> bool {
     let split = |text: &[u8]| {
         let port = crate::grammar::authority(text)?;
         let host_len = match text {
@@ -330,9 +346,12 @@ fn is_same_entity(a: &[u8], b: &[u8], scheme: Option<Scheme>) -> bool {
         };
         Some((host_len, port.or(scheme.map(Scheme::port))))
     };
-    let (Some((a_len, a_port)), Some((b_len, b_port))) = (split(a), split(b)) else { return false };
-    let host = |text, len| <[u8]>::get(text, ..len).unwrap_or_default();
-    a == b || (a_port == b_port && host(a, a_len).eq_ignore_ascii_case(host(b, b_len)))
+    let (Some((a_len, a_port)), Some((b_len, b_port))) = (split(authority), split(host)) else {
+        return false;
+    };
+    let name = |text, len| <[u8]>::get(text, ..len).unwrap_or_default();
+    let same_port = a_port == b_port || (scheme.is_none() && b_port.is_none());
+    same_port && name(authority, a_len).eq_ignore_ascii_case(name(host, b_len))
 }
 
 #[cfg(test)]

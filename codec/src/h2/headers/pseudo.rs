@@ -37,7 +37,7 @@ impl Section {
             (Wanted::Request { .. }, b"method") => self.method(value, limits),
             (Wanted::Request { .. }, b"scheme") => self.scheme(value),
             (Wanted::Request { .. }, b"path") => self.path(value, limits),
-            (Wanted::Request { .. }, b"authority") => self.authority(field),
+            (Wanted::Request { .. }, b"authority") => self.authority(field, limits),
             (Wanted::Request { connect_protocol: true }, b"protocol") => self.protocol(value),
             // Without the setting it is a pseudo-field like any that is not known (RFC 8441 §4).
             (Wanted::Response(_), b"status") => self.status(value),
@@ -154,17 +154,25 @@ impl Section {
         if value.is_empty() || !is_target(value) {
             return Err(Kind::Target);
         }
-        self.request.target.extend_from_slice(value);
+        let target = &mut self.request.target;
+        if target.capacity() < value.len() {
+            // A larger one, not both of them.
+            *target = Vec::new();
+        }
+        target.extend_from_slice(value);
         Ok(())
     }
 
-    /// Without userinfo (RFC 9113 §8.3.1), which is no host.
-    fn authority(&mut self, field: Field<'_>) -> Result<(), Kind> {
+    /// Without userinfo (RFC 9113 §8.3.1), which is no host. It may become a target.
+    fn authority(&mut self, field: Field<'_>, limits: &Limits) -> Result<(), Kind> {
         once(&mut self.pseudo.authority)?;
+        if field.value.len() > limits.request_line_bytes_max {
+            return Err(Kind::RequestLineTooLong);
+        }
         if authority(field.value).is_none() {
             return Err(Kind::Host);
         }
-        self.request.fields.append_checked(Line {
+        self.append(Line {
             known: Known::Host,
             name: b"host",
             value: field.value,
