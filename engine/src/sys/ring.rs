@@ -40,8 +40,9 @@ impl Ring {
 
     /// Takes a wait back. The kernel holds on to the descriptor until it has seen this, which is at the next look.
     pub(crate) fn disarm(&mut self, token: u64) -> io::Result<()> {
-        let remove = opcode::PollRemove::new(token).build();
-        self.push(&remove.flags(Flags::SKIP_SUCCESS).user_data(NOBODY))
+        // Not POLL_REMOVE, which fails with EALREADY where an event is about to be told, and then the wait stays.
+        let cancel = opcode::AsyncCancel::new(token).build();
+        self.push(&cancel.flags(Flags::SKIP_SUCCESS).user_data(NOBODY))
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {

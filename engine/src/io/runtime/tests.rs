@@ -172,6 +172,29 @@ fn a_place_that_is_used_again_hears_nothing_of_who_had_it_before() {
 }
 
 #[test]
+fn closing_is_seen_although_something_came_that_the_loop_has_not_seen() {
+    on_both(|runtime| {
+        runtime.block_on(async {
+            let (watched, mut there) = pair();
+            for _ in 0..2 {
+                there.write_all(b"a").expect("it is taken");
+                ready(&watched, Direction::In).await;
+                receive(&watched);
+            }
+            let waits = poll_fn(|cx| Poll::Ready(watched.poll(Direction::In, cx).is_pending())).await;
+            assert!(waits);
+            // The kernel has begun to tell the loop when the wait is taken back.
+            there.write_all(b"late").expect("it is taken");
+            drop(watched);
+            looks(2).await;
+            there.set_nonblocking(true).expect("it is possible");
+            let error = there.write_all(b"more").expect_err("nobody is there any more");
+            assert_ne!(error.kind(), io::ErrorKind::WouldBlock);
+        });
+    });
+}
+
+#[test]
 fn closing_is_seen_at_the_other_end_although_the_loop_still_waited() {
     on_both(|runtime| {
         runtime.block_on(async {
