@@ -239,6 +239,7 @@ impl Doors {
         let mut opened = Vec::new();
         for (planned, (ready, listener)) in plan.doors.iter().zip(ready) {
             let settings = planned.settings.as_ref().unwrap_or(&plan.settings);
+            planned.socket.be_patient(settings.timeouts.between_bytes);
             let before = self.on(&planned.socket);
             if let Some(before) = before.filter(|before| ready.replace(before)) {
                 *before.door.settings.borrow_mut() = Rc::new((**settings).clone());

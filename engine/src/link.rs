@@ -46,7 +46,8 @@ impl Lane {
     /// # Errors
     /// The system's, such as a refusal; there is no time limit but the system's own.
     pub async fn connect(&self, address: &Address) -> io::Result<Link> {
-        let stream = connect(address, None).await?;
+        let between_bytes = self.settings().timeouts.between_bytes;
+        let stream = connect(address, None, between_bytes).await?;
         Ok(Link {
             io: Connection::new(stream, &self.0.buffers, &self.0.spares),
             lane: self.clone(),

@@ -6,12 +6,12 @@ mod ring;
 pub(crate) use {epoll::Epoll, ring::Ring};
 
 use crate::{address::Address, io::Arrival};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     fmt::Write,
     io,
     net::{IpAddr, Shutdown, SocketAddr},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -225,20 +225,19 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 /// limit is some fifteen minutes of retries, and none for a window that stays shut.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
-/// Has the kernel be as patient with a connection's peer as we are, where that is more than usual: see
-/// [`UNACKNOWLEDGED`].
-pub(crate) fn be_patient(fd: RawFd, between_bytes: Duration) {
-    let patience = between_bytes.saturating_mul(2);
-    if patience <= UNACKNOWLEDGED {
-        return;
-    }
-    let millis = libc::c_uint::try_from(patience.as_millis()).unwrap_or(libc::c_uint::MAX);
-    let length = size_of::<libc::c_uint>() as libc::socklen_t;
-    // SAFETY: the pointer is to a live integer and the length is its size; the caller keeps `fd` open. A unix socket has
-    // no such option, and no need of it.
-    unsafe {
-        libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, (&raw const millis).cast(), length);
-    }
+/// How patient the kernel is with a peer that we give `between_bytes`: see [`UNACKNOWLEDGED`].
+pub(crate) fn patience(between_bytes: Duration) -> Duration {
+    // The kernel counts milliseconds in 31 bits.
+    between_bytes.saturating_mul(2).clamp(UNACKNOWLEDGED, Duration::from_millis(i32::MAX as u64))
+}
+
+/// Has the kernel be as patient as we are with the peers of a listener's connections: they inherit it when they come, which
+/// is a setsockopt less for each, and keep it when it is changed.
+pub(crate) fn be_patient(listener: RawFd, between_bytes: Duration) {
+    // SAFETY: the caller keeps the listener open.
+    let listener = unsafe { BorrowedFd::borrow_raw(listener) };
+    // A unix socket has no such option, and no need of it.
+    let _ = SockRef::from(&listener).set_tcp_user_timeout(Some(patience(between_bytes)));
 }
 
 /// A descriptor to give up when there is no other.
@@ -247,14 +246,18 @@ pub(crate) fn reserve() -> Option<OwnedFd> {
 }
 
 /// Begins to connect; `false`: it goes on in the background, and the socket becomes writable when it is over. On an IP
-/// network it begins at `source`, if that is given.
-pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(OwnedFd, bool)> {
+/// network it begins at `source`, if that is given, and the kernel is told how [patient](patience) to be.
+pub(crate) fn connect(
+    address: &Address,
+    source: Option<IpAddr>,
+    between_bytes: Duration,
+) -> io::Result<(OwnedFd, bool)> {
     let stream = Type::STREAM.nonblocking().cloexec();
     let (socket, to) = match address {
         Address::Ip(address) => {
             let socket = Socket::new(Domain::for_address(*address), stream, Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
-            socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+            socket.set_tcp_user_timeout(Some(patience(between_bytes)))?;
             if let Some(source) = source {
                 // The port is chosen when it connects, and then may be one that is in use towards another address:
                 // otherwise no more than some 28,000 connections could begin at one source (ip(7)).
@@ -501,25 +504,37 @@ pub(crate) fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
 
     #[test]
     fn slo_07_the_kernel_gives_up_on_peers_that_acknowledge_nothing() {
+        let s = Duration::from_secs;
         let (listener, address) = listen(([127, 0, 0, 1], 0).into(), true).expect("a port");
-        let (ours, _) = connect(&Address::Ip(address), None).expect("it listens");
-        let (theirs, _) = loop {
-            match accept(listener.as_raw_fd()) {
+        let (fd, address) = (listener.as_raw_fd(), Address::Ip(address));
+        let knocks = |between_bytes| connect(&address, None, between_bytes).expect("it listens").0;
+        let next = || loop {
+            match accept(fd) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                accepted => break accepted.expect("it waits"),
+                accepted => break accepted.expect("it waits").0,
             }
         };
-        for fd in [&ours, &theirs] {
-            let socket = SockRef::from(fd);
-            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
-            be_patient(fd.as_raw_fd(), Duration::from_secs(60));
-            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(UNACKNOWLEDGED));
-            be_patient(fd.as_raw_fd(), Duration::from_secs(300));
-            assert_eq!(socket.tcp_user_timeout().expect("TCP has it"), Some(Duration::from_secs(600)));
+        let patience = |fd: &OwnedFd| SockRef::from(fd).tcp_user_timeout().expect("TCP has it");
+        let mut accepted = Vec::new();
+        for (between_bytes, most) in [(None, 120), (Some(300), 600), (Some(400), 800), (Some(20), 120)] {
+            if let Some(between_bytes) = between_bytes {
+                be_patient(fd, s(between_bytes));
+            }
+            let ours = knocks(s(between_bytes.unwrap_or(60)));
+            assert_eq!(patience(&ours), Some(s(most)));
+            // Nobody tells the kernel of a connection: it inherits what its listener has when it comes …
+            let theirs = next();
+            assert_eq!(patience(&theirs), Some(s(most)));
+            accepted.push((ours, theirs, most));
         }
+        // … and keeps it when that is changed.
+        for (_, theirs, most) in &accepted {
+            assert_eq!(patience(theirs), Some(s(*most)));
+        }
+        be_patient(fd, Duration::MAX);
+        assert_eq!(patience(&listener), Some(Duration::from_millis(i32::MAX as u64)), "it takes no more");
     }
 }

@@ -21,8 +21,8 @@ pub struct Timeouts {
     /// Default 60 s.
     pub upstream_head: Duration,
     /// Between two pieces of content, and for the progress of a send, on either side. The kernel gives a TCP connection
-    /// up (`TCP_USER_TIMEOUT`) whose peer has acknowledged nothing for twice as long, and not before 2 minutes.
-    /// Default 60 s.
+    /// up (`TCP_USER_TIMEOUT`) whose peer has acknowledged nothing for twice as long, and not before 2 minutes; what a
+    /// reload changes of that holds for connections that come afterwards. Default 60 s.
     pub between_bytes: Duration,
     /// For a whole exchange. Default: none.
     pub request: Option<Duration>,

@@ -3,8 +3,8 @@
 
 mod support;
 
-use corelane_engine::{Cluster, Metric};
-use std::{cell::Cell, rc::Rc};
+use corelane_engine::{Cluster, Metric, Timeouts};
+use std::{cell::Cell, rc::Rc, time::Duration};
 use support::{Town, answers, gateway, get, ms, ok, s};
 
 const ORIGIN: &str = "10.1.0.1:80";
@@ -69,6 +69,36 @@ fn slo_07_peers_that_vanish_are_given_up_whichever_they_are() {
         town.until("origins hear of it", s(310), || open.get() == 0);
         town.end();
     }
+}
+
+#[test]
+fn slo_07_the_system_is_as_patient_as_the_engine() {
+    let patient = |between_bytes| {
+        let mut timeouts = Timeouts::default();
+        timeouts.between_bytes = between_bytes;
+        gateway(2, Cluster::round_robin([ORIGIN])).timeouts(timeouts)
+    };
+    let town = Town::new(2, patient(s(200)));
+    large(&town);
+    // A connection to the origin is there, and stays well; the client's loses its way within the answer, and then neither
+    // we nor the system give it up before its time.
+    let vanishes = |wait: Duration| {
+        town.faults(|_| {});
+        let warm = town.ask(get("/"));
+        town.answered(&warm, s(5));
+        town.faults(|faults| faults.vanish = 10_000);
+        town.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        town.world.run(wait - s(20));
+        assert_eq!(town.value(Metric::RequestsOpen), 1, "it is given up before {wait:?}");
+        town.world.run(s(30));
+        assert_eq!(town.value(Metric::RequestsOpen), 0, "it is not given up after {wait:?}");
+    };
+    vanishes(s(200));
+    // Listeners that are there already are told, too.
+    town.engine().reload(patient(s(500))).expect("it fits");
+    vanishes(s(500));
+    town.faults(|_| {});
+    town.end();
 }
 
 #[test]

@@ -11,7 +11,6 @@ use crate::{
     lane::Lane,
     shared::sources::Counted,
     simulate::{Bug, has},
-    sys,
     wheel::{Tick, Timer},
 };
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Version, h1 as codec};
@@ -115,7 +114,6 @@ impl Downstream {
     ) -> Rc<Self> {
         let (door, counted) = came_by;
         let codec = codec::Server::new(&door.settings().limits);
-        sys::be_patient(stream.fd(), door.settings().timeouts.between_bytes);
         Rc::new(Self {
             io: Connection::new(stream, &lane.0.buffers, &lane.0.spares),
             lane: lane.clone(),

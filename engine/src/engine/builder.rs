@@ -279,7 +279,7 @@ impl Builder {
         let allowed =
             usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX);
         self.config.connections_max = self.connections_max.unwrap_or(allowed).max(1);
-        let bound = listen::bind(&self.listening, self.lanes, &[])?;
+        let bound = listen::bind(&self.listening, &self.settings, self.lanes, &[])?;
         let process = Process::new(self.config, self.lanes).map_err(StartError::Thread)?;
         let control = Control::new(bound, Arc::new(self.settings));
         Handle::start(Arc::new(Shared::new(Arc::new(process), control, cores(self.pin, self.lanes))))

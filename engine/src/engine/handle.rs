@@ -251,7 +251,7 @@ impl Handle {
     /// Has every lane serve by what is built, or none.
     fn change(&self, builder: Builder, lanes: usize) -> Result<(), ReloadError> {
         let before = self.shared.control().bound.clone();
-        let bound = listen::bind(&builder.listening, lanes, &before)?;
+        let bound = listen::bind(&builder.listening, &builder.settings, lanes, &before)?;
         let next = Control {
             number: self.shared.next_number(),
             bound,

@@ -41,9 +41,10 @@ impl Bound {
 }
 
 /// Binds every address for so many lanes. What `before` listens on already is taken over, each of them once; what is
-/// new is bound, all of it or nothing.
+/// new is bound, all of it or nothing. `settings` hold where a listener has none of its own.
 pub(crate) fn bind(
     listening: &[Listening],
+    settings: &Settings,
     lanes: usize,
     before: &[Bound],
 ) -> Result<Vec<Bound>, StartError> {
@@ -63,8 +64,14 @@ pub(crate) fn bind(
                     taken[at] = true;
                     before.sockets.clone()
                 }
-                None => sockets(address, lanes)
-                    .map_err(|error| StartError::Bind { address: address.clone(), error })?,
+                None => {
+                    let sockets = sockets(address, lanes)
+                        .map_err(|error| StartError::Bind { address: address.clone(), error })?;
+                    // Somebody may come before a lane is there to say so.
+                    let settings = listening.settings.as_deref().unwrap_or(settings);
+                    sockets.iter().for_each(|socket| socket.be_patient(settings.timeouts.between_bytes));
+                    sockets
+                }
             };
             bound.push(Bound {
                 asked: address.clone(),

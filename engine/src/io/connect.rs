@@ -8,11 +8,15 @@ use std::{io, net::IpAddr, time::Duration};
 /// room.
 const QUEUE_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
-/// Connects, from `source` if it is given; the wait can be dropped at any time.
-pub(crate) async fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<Watch> {
+/// Connects, from `source` if it is given, to a peer that has so long between two bytes; the wait can be dropped at any time.
+pub(crate) async fn connect(
+    address: &Address,
+    source: Option<IpAddr>,
+    between_bytes: Duration,
+) -> io::Result<Watch> {
     let (mut pause, pause_max) = QUEUE_PAUSE;
     let (socket, connected) = loop {
-        match system::connect(address, source) {
+        match system::connect(address, source, between_bytes) {
             // TCP waits for room in the origin's queue; a unix socket says that there is none (connect(2)).
             Err(error) if is_full(address, &error) => {
                 super::nap(pause).await;

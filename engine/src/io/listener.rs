@@ -8,7 +8,7 @@ use crate::{
     address::Address,
     unix::{SocketFile, listen_unix},
 };
-use std::{io, os::fd::AsRawFd};
+use std::{io, os::fd::AsRawFd, time::Duration};
 
 /// Who may connect to a unix socket: the owner and the group.
 const SOCKET_MODE: u32 = 0o660;
@@ -35,6 +35,11 @@ impl Socket {
             }
             Address::Unnamed => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+
+    /// Those who come have so long between two bytes, and as long as that implies until the system gives them up.
+    pub(crate) fn be_patient(&self, between_bytes: Duration) {
+        system::be_patient(self.fd.as_raw_fd(), between_bytes);
     }
 
     /// Where it listens, with the port that the system chose if it was to.

@@ -12,7 +12,7 @@ use std::{
     hash::{BuildHasherDefault, DefaultHasher},
     io,
     net::{IpAddr, Shutdown, SocketAddr},
-    os::fd::{OwnedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     time::Duration,
 };
 
@@ -103,6 +103,13 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     kernel(fd).map_or_else(|| sys::shutdown(fd, how), |calls| calls.shutdown(fd, how));
 }
 
+pub(crate) fn be_patient(listener: RawFd, between_bytes: Duration) {
+    match kernel(listener) {
+        Some(calls) => calls.be_patient(listener, sys::patience(between_bytes)),
+        None => sys::be_patient(listener, between_bytes),
+    }
+}
+
 pub(crate) fn reset(fd: RawFd) {
     kernel(fd).map_or_else(|| sys::reset(fd), |calls| calls.reset(fd));
 }
@@ -123,10 +130,18 @@ pub(crate) fn reserve() -> Option<Fd> {
     calls().map_or_else(|| sys::reserve().map(own), |calls| calls.reserve())
 }
 
-pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<(Fd, bool)> {
+pub(crate) fn connect(
+    address: &Address,
+    source: Option<IpAddr>,
+    between_bytes: Duration,
+) -> io::Result<(Fd, bool)> {
     match (calls(), address) {
-        (Some(calls), Address::Ip(to)) => calls.connect(*to, source),
-        _ => sys::connect(address, source).map(|(fd, connected)| (own(fd), connected)),
+        (Some(calls), Address::Ip(to)) => {
+            let (fd, connected) = calls.connect(*to, source)?;
+            calls.be_patient(fd.as_raw_fd(), sys::patience(between_bytes));
+            Ok((fd, connected))
+        }
+        _ => sys::connect(address, source, between_bytes).map(|(fd, connected)| (own(fd), connected)),
     }
 }
 

@@ -278,6 +278,15 @@ impl Calls {
         }
     }
 
+    /// How long what a socket has sent may go unacknowledged, or what the connections of a listener will send.
+    pub(crate) fn be_patient(&self, fd: RawFd, patience: Duration) {
+        match self.object(fd) {
+            Ok(Object::Socket(socket)) => self.kernel().network.with(socket, |end| end.patience = patience),
+            Ok(Object::Listener(listener)) => self.kernel().network.be_patient(listener, patience),
+            _ => {}
+        }
+    }
+
     pub(crate) fn reset(&self, fd: RawFd) {
         if let Ok(socket) = self.socket(fd) {
             self.break_off(socket);

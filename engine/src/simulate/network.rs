@@ -3,7 +3,7 @@
 use super::{
     descriptor::Fd,
     kernel::{Calls, Object, Waiting},
-    socket::{End, State},
+    socket::{End, PATIENCE, State},
     world::World,
 };
 use crate::io::Arrival;
@@ -34,6 +34,8 @@ struct Listening {
     queue: VecDeque<usize>,
     descriptors: usize,
     waiting: Waiting,
+    /// That of the connections that come.
+    patience: Duration,
 }
 
 fn error(number: i32) -> io::Error {
@@ -54,6 +56,10 @@ impl Network {
 
     pub(super) fn hold_listener(&self, listener: usize) {
         self.listeners.borrow_mut()[listener].descriptors += 1;
+    }
+
+    pub(super) fn be_patient(&self, listener: usize, patience: Duration) {
+        self.listeners.borrow_mut()[listener].patience = patience;
     }
 
     pub(super) fn queued(&self, end: usize) -> u64 {
@@ -125,6 +131,7 @@ impl Calls {
             queue: VecDeque::new(),
             descriptors: 1,
             waiting: Waiting::default(),
+            patience: PATIENCE,
         });
         let listener = listeners.len() - 1;
         drop(listeners);
@@ -219,6 +226,8 @@ impl Calls {
             State::Open { peer: client },
             self.0.0.faults.get().room_bytes,
         ));
+        let patience = self.network().listeners.borrow()[listener].patience;
+        self.network().with(server, |end| end.patience = patience);
         self.plan_faults(client, server);
         self.network().with(client, |end| {
             end.state = State::Open { peer: server };

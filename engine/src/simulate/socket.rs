@@ -13,8 +13,9 @@ use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 const PIECE_BYTES: usize = 16 << 10;
 /// Into how many pieces what waits is torn, about.
 const PIECES_MAX: usize = 200;
-/// How long what was sent may go without an answer before a connection is given up.
-const UNANSWERED_MAX: Duration = Duration::from_secs(60);
+/// How long what was sent may go without an answer before a connection is given up, if nobody says (tcp(7),
+/// TCP_USER_TIMEOUT).
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long those outside take to find out that the other end has vanished.
 const UNNOTICED_MAX: Duration = Duration::from_secs(300);
 
@@ -53,6 +54,7 @@ pub(super) struct End {
     pub(super) resets_at: Option<u64>,
     pub(super) vanishes_at: Option<u64>,
     pub(super) has_vanished: bool,
+    pub(super) patience: Duration,
     /// It had a descriptor, and has none any more.
     is_closed: bool,
     pub(super) readers: Waiting,
@@ -81,6 +83,7 @@ impl End {
             resets_at: None,
             vanishes_at: None,
             has_vanished: false,
+            patience: PATIENCE,
             is_closed: false,
             readers: Waiting::default(),
             writers: Waiting::default(),
@@ -277,10 +280,13 @@ impl Calls {
         } else if vanishes {
             let State::Open { peer } = self.with(end, |end| end.state) else { return true };
             for end in [end, peer] {
-                self.with(end, |end| end.has_vanished = true);
-                // The system gives up what is not acknowledged (tcp(7), TCP_USER_TIMEOUT). Those outside find out in time
-                // even if they wait for something; a lane has to have deadlines of its own.
-                for (wait, is_last) in [(UNANSWERED_MAX, false), (UNNOTICED_MAX, true)] {
+                let patience = self.with(end, |end| {
+                    end.has_vanished = true;
+                    end.patience
+                });
+                // The system gives up what is not acknowledged. Those outside find out in time even if they wait for
+                // something; a lane has to have deadlines of its own.
+                for (wait, is_last) in [(patience, false), (UNNOTICED_MAX.max(2 * patience), true)] {
                     self.0.after(wait, move |world| {
                         let calls = Self::of(world.clone());
                         let is_noticed =

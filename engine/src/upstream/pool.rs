@@ -19,7 +19,6 @@ use crate::{
     settings::Settings,
     shared::board::Board,
     sink::Event,
-    sys,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -174,7 +173,6 @@ impl Pool {
         place: Option<Place>,
         settings: Rc<Settings>,
     ) -> Box<UpstreamConnection> {
-        sys::be_patient(stream.fd(), settings.timeouts.between_bytes);
         let io = Connection::new(stream, &self.lane.0.buffers, &self.lane.0.spares);
         Box::new(UpstreamConnection::new(&self.lane, io, place, settings))
     }
@@ -186,8 +184,12 @@ impl Pool {
         exchange: &Exchange,
     ) -> io::Result<Box<UpstreamConnection>> {
         let began = self.lane.now();
-        let due = self.lane.after(exchange.settings().timeouts.connect);
-        let mut connecting = pin!(loop_io::connect(self.peer.address(), self.peer.source_address()));
+        let (due, between_bytes) = {
+            let timeouts = &exchange.settings().timeouts;
+            (self.lane.after(timeouts.connect), timeouts.between_bytes)
+        };
+        let (to, from) = (self.peer.address(), self.peer.source_address());
+        let mut connecting = pin!(loop_io::connect(to, from, between_bytes));
         let stream = poll_fn(|cx| {
             exchange.begin_wait(cx);
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
