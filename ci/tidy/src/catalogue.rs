@@ -1,7 +1,8 @@
 //! The catalogues in `docs/`: every id has a test, or names the feature that it waits for.
 //!
 //! A catalogue is a page with tables whose first column is `id` and whose last is `status`. The status is
-//! `test`, or `waits: ` and a name from the first column of the table that is headed `waits for`. An id is
+//! `test`, or `waits: ` and a name from the first column of the table that is headed `waits for`, or both
+//! (`test; waits: tls`), where one layer has its part and its test and another does not exist. An id is
 //! found in test code (names and strings, not comments) and in any file below a directory `tests`, in
 //! whatever case, with `-` and `_` alike: `H1Q-01` is found in `h1q_01_length_and_chunked`.
 
@@ -44,11 +45,16 @@ pub(crate) fn check(tree: &Tree, sources: &[Source<'_>], findings: &mut Findings
             );
         }
         let found = tested.get(id);
-        match (*status, status.strip_prefix("waits: "), found) {
+        let in_part = status.strip_prefix("test; waits: ");
+        match (*status, in_part.or(status.strip_prefix("waits: ")), found) {
             ("test", _, Some(_)) => tests += 1,
             ("test", _, None) => findings.error(&file.path, *line, format!("{id} has no test")),
             (_, Some(feature), _) if !features.contains(feature) => {
                 findings.error(&file.path, *line, format!("{id} waits for {feature:?}, which is no feature"));
+            }
+            (_, Some(_), Some(_)) if in_part.is_some() => waiting += 1,
+            (_, Some(_), None) if in_part.is_some() => {
+                findings.error(&file.path, *line, format!("{id} has no test of its part"));
             }
             (_, Some(feature), Some(place)) => {
                 waiting += 1;
@@ -57,7 +63,7 @@ pub(crate) fn check(tree: &Tree, sources: &[Source<'_>], findings: &mut Findings
             }
             (_, Some(_), None) => waiting += 1,
             (_, None, _) => {
-                let says = format!("{id} has the status {status:?}: say `test` or `waits: <feature>`");
+                let says = format!("{id} has the status {status:?}: say `test`, `waits: <feature>` or both");
                 findings.error(&file.path, *line, says);
             }
         }
@@ -226,7 +232,7 @@ mod tests {
             findings.error_lines(),
             [
                 "docs/bad-inputs.md:7: \"A-1\" is no id such as H1Q-01",
-                "docs/bad-inputs.md:8: A-02 has the status \"later\": say `test` or `waits: <feature>`",
+                "docs/bad-inputs.md:8: A-02 has the status \"later\": say `test`, `waits: <feature>` or both",
                 "docs/bad-inputs.md:9: A-03 waits for \"tsl\", which is no feature",
                 "docs/bad-inputs.md:11: A-04 stands here a second time; first at line 10",
             ]
@@ -240,6 +246,22 @@ mod tests {
             run(&[("docs/bad-inputs.md", page), OTHER, ("edge/tests/tls.rs", "#[test]\nfn a_01() {}")]);
         assert_eq!((findings.errors(), findings.warnings()), (0, 1));
         assert!(findings.to_string().contains("edge/tests/tls.rs:2"), "{findings}");
+    }
+
+    #[test]
+    fn a_row_may_have_a_test_of_one_part_and_wait_for_another() {
+        let page = "| waits for | |\n|---|---|\n| tls | TLS |\n\n| id | status |\n|---|---|\n\
+                    | A-01 | test; waits: tls |\n| A-02 | test; waits: tls |\n| A-03 | test; waits: tsl |\n";
+        let (findings, said) =
+            run(&[("docs/bad-inputs.md", page), OTHER, ("codec/tests/tls.rs", "#[test]\nfn a_01() {}")]);
+        assert_eq!(
+            findings.error_lines(),
+            [
+                "docs/bad-inputs.md:8: A-02 has no test of its part",
+                "docs/bad-inputs.md:9: A-03 waits for \"tsl\", which is no feature",
+            ]
+        );
+        assert_eq!((findings.warnings(), said.as_str()), (0, "catalogues: 3 ids, 0 in tests, 1 waiting\n"));
     }
 
     #[test]

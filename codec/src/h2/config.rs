@@ -155,8 +155,8 @@ impl Config {
 
     /// Streams that may have been reset, or refused, before the peer could know: a frame of one that is forgotten would be
     /// taken for one on a stream that never was.
-    pub(crate) fn resets_remembered(&self) -> usize {
-        self.budgets.refused_streams.burst.saturating_add(self.streams_max) as usize
+    pub(crate) fn resets_remembered(&self) -> u32 {
+        self.budgets.refused_streams.burst.saturating_add(self.streams_max)
     }
 
     /// What a peer that has not seen our settings believes that a stream's window is, if that is more.

@@ -7,7 +7,7 @@ use super::stream::{How, Stream};
 const NONE: u32 = u32::MAX;
 /// Streams that came to their end are remembered so that a frame behind the end is told from one on a stream that was
 /// never opened.
-const ENDED_MEMORY: usize = 16;
+const ENDED_MEMORY: u32 = 16;
 
 /// All streams that the application has not closed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// None. So many that we have reset are remembered for frames that were under way (RFC 9113 §5.1).
-    pub(crate) fn new(resets: usize) -> Self {
+    pub(crate) fn new(resets: u32) -> Self {
         let (reset, ended) = (Memory::new(resets), Memory::new(ENDED_MEMORY));
         Self { slots: Vec::new(), free: Vec::new(), table: Vec::new(), reset, ended }
     }
@@ -206,22 +206,22 @@ impl Streams {
 #[derive(Debug)]
 struct Memory {
     ids: Vec<u32>,
-    next: usize,
+    next: u32,
     /// So many are kept.
-    max: usize,
+    max: u32,
 }
 
 impl Memory {
-    fn new(max: usize) -> Self {
+    fn new(max: u32) -> Self {
         Self { ids: Vec::new(), next: 0, max }
     }
 
     fn push(&mut self, id: u32) {
-        if self.ids.len() < self.max {
+        if self.ids.len() < self.max as usize {
             self.ids.push(id);
             return;
         }
-        if let Some(place) = self.ids.get_mut(self.next) {
+        if let Some(place) = self.ids.get_mut(self.next as usize) {
             *place = id;
         }
         self.next = self.next.wrapping_add(1).checked_rem(self.max).unwrap_or(0);

@@ -5,6 +5,7 @@ mod balancer;
 mod codec;
 mod h2;
 mod hpack;
+mod theirs;
 
 use std::hint::black_box;
 
@@ -64,6 +65,7 @@ pub(crate) fn run() -> Vec<String> {
         codec::subjects(&mut course);
         hpack::subjects(&mut course);
         h2::subjects(&mut course);
+        theirs::subjects(&mut course);
         balancer::subjects(&mut course);
         course.names
     };

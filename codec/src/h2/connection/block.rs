@@ -24,6 +24,8 @@ pub(super) struct Block {
     end_headers: bool,
     continuations: u32,
     bytes: u64,
+    /// The memory that was left for a head when it began. Since then no stream has joined and no content has come.
+    memory_left: usize,
     /// Until when it must be complete.
     pub(super) due: Duration,
 }
@@ -61,8 +63,9 @@ impl Connection {
             self.account.charge(&self.config.budgets, Charge::EmptyFrames, now)?;
         }
         let (wanted, mut limits) = self.wanted(target);
+        let memory_left = self.memory_left(frame.end_stream);
         if matches!(target, Target::Request | Target::Response(_)) {
-            limits.bytes_max = self.list_bytes_left(limits.bytes_max, frame.end_stream);
+            limits.bytes_max = self.list_bytes_left(memory_left, limits.bytes_max);
         }
         self.begin_section(wanted, limits);
         self.block = Some(Block {
@@ -72,6 +75,7 @@ impl Connection {
             end_headers: frame.end_headers,
             continuations: 0,
             bytes: u64::from(frame.fragment_len),
+            memory_left,
             due: now.saturating_add(self.config.timeouts.block),
         });
         self.check_block_bytes()
@@ -268,7 +272,7 @@ impl Connection {
         let head = &self.section.request;
         let held_bytes = head.fields.heap_bytes().saturating_add(head.target.capacity());
         let head_bytes = held_bytes.max(self.decoder.charged().bytes as usize);
-        if !self.has_memory(head_bytes, block.end_stream) {
+        if !self.has_memory(block.memory_left, head_bytes) {
             return self.refuse_for_memory(block.stream, now);
         }
         let early = self.early_priority.take_if(|(stream, _)| *stream == block.stream);

@@ -22,23 +22,26 @@ const BYTES_PER_STREAM: usize = 2 * size_of::<Event>() + 64;
 const RESPONSE_BYTES_LEAST: usize = 16 << 10;
 
 impl Connection {
-    /// What the list of a section may have, so that there is memory for it: at most `bytes_max`. `ended`: no content
-    /// follows.
-    pub(super) fn list_bytes_left(&self, bytes_max: usize, ended: bool) -> usize {
-        let left = self.config.heap_bytes_max.saturating_sub(self.charged_bytes(ended));
+    /// What is left for a head, whether or not a stream joins with it. `ended`: no content follows.
+    pub(super) fn memory_left(&self, ended: bool) -> usize {
+        self.config.heap_bytes_max.saturating_sub(self.charged_bytes(ended))
+    }
+
+    /// What the list of a head may have where so much memory is left for it: at most `bytes_max`.
+    pub(super) fn list_bytes_left(&self, left: usize, bytes_max: usize) -> usize {
         let list = left.saturating_sub(BYTES_BESIDE_LIST).checked_div(LISTS).unwrap_or(0);
         let least = if self.role == Role::Client { RESPONSE_BYTES_LEAST } else { 0 };
         list.max(least).min(bytes_max)
     }
 
-    /// Whether a stream may join whose head takes so much.
-    pub(super) fn has_memory(&mut self, head_bytes: usize, ended: bool) -> bool {
-        let all = self.charged_bytes(ended).saturating_add(head_bytes);
-        let all = all.saturating_add(self.config.section_bytes_least());
-        if all.saturating_add(self.decoder.field_bytes()) > self.config.heap_bytes_max {
+    /// Whether a stream may join whose head takes so much, of what was left for it. What is left then is enough for
+    /// sections that nobody gets, and for what the decoder keeps of memory.
+    pub(super) fn has_memory(&mut self, left: usize, head_bytes: usize) -> bool {
+        let all = head_bytes.saturating_add(self.config.section_bytes_least());
+        if all.saturating_add(self.decoder.field_bytes()) > left {
             self.decoder.shrink();
         }
-        all <= self.config.heap_bytes_max
+        all <= left
     }
 
     /// What the connection may come to hold if another stream joins, without its head and without sections that are
@@ -47,7 +50,7 @@ impl Connection {
     fn charged_bytes(&self, ended: bool) -> usize {
         let streams = self.streams.len().saturating_add(1).saturating_mul(BYTES_PER_STREAM);
         [
-            self.config.own_bytes(),
+            self.own_bytes,
             self.streams.heap_bytes(),
             self.streams.growth_bytes(),
             streams,
@@ -85,7 +88,7 @@ impl Config {
     }
 
     /// What does not depend on streams: the value itself, both tables, frames that wait, and what is small.
-    fn own_bytes(&self) -> usize {
+    pub(super) fn own_bytes(&self) -> usize {
         [
             size_of::<Connection>(),
             Decoder::table_heap_bytes_max(self.table_bytes_at_first()),

@@ -194,6 +194,8 @@ pub struct Connection {
     open: u32,
     /// Those of them that the peer may send content on.
     receiving: u32,
+    /// What the connection takes whatever streams there are, at the most.
+    own_bytes: usize,
     /// What the heads cost that the application holds.
     held_head_bytes: usize,
     going: Going,
@@ -269,6 +271,7 @@ impl Connection {
             next_own: 1,
             open: 0,
             receiving: 0,
+            own_bytes: config.own_bytes(),
             held_head_bytes: 0,
             going: Going::No,
             peer_last: None,

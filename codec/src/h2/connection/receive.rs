@@ -10,6 +10,9 @@ use crate::Kind;
 use std::ops::Range;
 use std::time::Duration;
 
+/// Frames that wait of which there may soon be more.
+const OUTPUT_SMALL_BYTES: usize = 900;
+
 /// Where the content of a DATA frame goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sink {
@@ -55,7 +58,9 @@ impl Connection {
         }
         loop {
             let Some(frame) = self.reader.read(input, at)? else { return Ok(None) };
-            self.make_room_for_output();
+            if self.output.len() > OUTPUT_SMALL_BYTES {
+                self.make_room_for_output();
+            }
             let event = self.frame(frame, input, now)?;
             if self.output.len() > self.config.budgets.pending_output_bytes_max {
                 return Err(exceeded(Charge::PendingOutput));
@@ -68,11 +73,11 @@ impl Connection {
 
     /// What a frame may lead to fits. Where much waits there is soon more: then all memory that it may have is taken at
     /// once, so that it is not held twice while it grows.
+    #[cold]
     fn make_room_for_output(&mut self) {
         const FRAME_BYTES_MAX: usize = 128;
-        const SMALL_BYTES: usize = 1 << 10;
         let (len, capacity) = (self.output.len(), self.output.capacity());
-        if capacity >= SMALL_BYTES && capacity.saturating_sub(len) < FRAME_BYTES_MAX {
+        if capacity.saturating_sub(len) < FRAME_BYTES_MAX {
             let more = self.config.output_bytes_max().saturating_sub(len);
             self.output.reserve_exact(more.max(FRAME_BYTES_MAX));
         }
