@@ -74,8 +74,8 @@ const WINDOWS: u64 = 8;
 const ALLOCATIONS_OF_A_REPLAY: u64 = 2;
 /// Connections of one window.
 const CONNECTIONS: u64 = 100;
-/// A connection's state, its watched descriptor, and its task.
-const ALLOCATIONS_OF_A_CONNECTION: u64 = 3;
+/// A connection's state and its task.
+const ALLOCATIONS_OF_A_CONNECTION: u64 = 2;
 
 fn warm_gets(driver: Driver) {
     let origin = Origin::start(ANSWER);

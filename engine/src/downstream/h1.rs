@@ -55,7 +55,7 @@ enum Phase<F> {
     /// Waiting for a head.
     Head,
     /// The same, without a buffer.
-    Asleep(Pin<Box<dyn Future<Output = ()>>>),
+    Asleep,
     /// An exchange is under way.
     Exchange(Seat<F>),
 }
@@ -72,7 +72,7 @@ pub(crate) struct Task<F, S> {
 }
 
 /// The future that sits in the runtime for an idle connection is at most this large.
-const TASK_BYTES_MAX: usize = 80;
+const TASK_BYTES_MAX: usize = 64;
 
 impl<F, S> Task<F, S>
 where
@@ -95,15 +95,16 @@ where
                         Ok(Next::Request(head)) => Ok(head),
                         Ok(Next::Over) => return Poll::Ready(()),
                         Ok(Next::Sleep) => {
-                            self.phase = Phase::Asleep(self.connection.fall_asleep());
+                            self.connection.fall_asleep();
+                            self.phase = Phase::Asleep;
                             continue;
                         }
                         Err(error) => Err(error),
                     };
                     self.phase = Phase::Exchange(self.seats.take(&self.connection, received));
                 }
-                Phase::Asleep(readable) => {
-                    let woken = readable.as_mut().poll(cx).is_ready();
+                Phase::Asleep => {
+                    let woken = self.connection.poll_stirs(cx).is_ready();
                     if !woken && !self.connection.has_overslept(cx, self.due) {
                         return Poll::Pending;
                     }

@@ -18,9 +18,7 @@ use http::StatusCode;
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    future::Future,
     net::Shutdown,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -207,9 +205,14 @@ impl Downstream {
     }
 
     /// Gives up everything but the wait for something to receive.
-    fn fall_asleep(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+    fn fall_asleep(&self) {
         self.waiting.set(Waiting::Asleep(0));
-        self.io.fall_asleep()
+        self.io.fall_asleep();
+    }
+
+    /// Ready when it is to wake up.
+    fn poll_stirs(&self, cx: &Context<'_>) -> Poll<()> {
+        self.io.poll_stirs(cx)
     }
 
     /// Whether the wait is over although nothing has come; if not, the task is woken then.

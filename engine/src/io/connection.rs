@@ -21,11 +21,9 @@ use super::{
 use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, poll_fn},
     io,
     net::Shutdown,
     os::fd::RawFd,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -156,7 +154,7 @@ impl Spares {
 /// A connected socket and its two operations.
 pub(crate) struct Connection {
     fd: RawFd,
-    watch: Rc<Watch>,
+    watch: Watch,
     slots: RefCell<Option<Box<Slots>>>,
     /// The system has said that it is broken. It says so once, to whoever asks first, be it a send; whoever receives
     /// afterwards is told of an end, as if nothing were missing.
@@ -169,7 +167,7 @@ impl Connection {
     pub(crate) fn new(socket: Watch, buffers: &Buffers, spares: &Spares) -> Self {
         Self {
             fd: socket.fd(),
-            watch: Rc::new(socket),
+            watch: socket,
             slots: RefCell::new(Some(spares.take())),
             is_broken: Cell::new(false),
             buffers: buffers.clone(),
@@ -196,7 +194,7 @@ impl Connection {
 
     /// Gives up everything but a wait for something to receive; no buffer may be under way. [`wake`](Self::wake) must be
     /// called before anything else is.
-    pub(crate) fn fall_asleep(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+    pub(crate) fn fall_asleep(&self) {
         assert!(!self.is_sending(), "only an idle connection sleeps");
         if let Some(slots) = self.slots.borrow_mut().take() {
             if slots.rx.0.get() == State::Working {
@@ -204,8 +202,11 @@ impl Connection {
             }
             self.spares.give(slots);
         }
-        let watch = self.watch.clone();
-        Box::pin(poll_fn(move |cx| watch.poll(Direction::In, cx)))
+    }
+
+    /// Ready when there may be something to receive, while it sleeps.
+    pub(crate) fn poll_stirs(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch.poll(Direction::In, cx)
     }
 
     /// Both directions end; operations in flight finish.
@@ -511,7 +512,7 @@ fn would_block(error: &io::Error) -> bool {
 impl Drop for Connection {
     fn drop(&mut self) {
         if has(Bug::DescriptorLeaked) {
-            std::mem::forget(self.watch.clone());
+            let _ = self.duplicate().map(std::mem::forget);
         }
         let Some(slots) = self.slots.borrow_mut().take() else { return };
         let Slots { rx, tx, received, partial, unsent, failed, .. } = &*slots;
