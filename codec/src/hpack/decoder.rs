@@ -233,8 +233,13 @@ impl Decoder {
                 let rooms = (self.list.room(), self.table.room());
                 self.literal
                     .begin(form, if form == Form::Incremental { rooms.0.max(rooms.1) } else { rooms.0 });
-                if value != 0 {
-                    self.literal.set_name(entry(&self.table, value)?.0);
+                match value {
+                    0 => {}
+                    1..=statics::COUNT => {
+                        let len = entry(&self.table, value)?.0.len();
+                        self.literal.set_static_name(value as u8, len);
+                    }
+                    _ => self.literal.set_name(entry(&self.table, value)?.0),
                 }
                 self.state = State::String;
             }

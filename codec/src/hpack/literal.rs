@@ -4,6 +4,7 @@
 use super::Error;
 use super::huffman::Reader;
 use super::scratch::Scratch;
+use super::statics;
 
 /// How a literal field is represented: what may become of it in tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,11 @@ pub(super) enum Form {
 #[derive(Debug)]
 pub(super) struct Literal {
     form: Form,
-    /// Name and value may have so many bytes together; they are not kept if they have more.
+    /// The name's entry in the static table, or 0: then it is not copied.
+    static_name: u8,
+    /// What is here may have so many bytes together; it is not kept if it has more.
     room: usize,
-    /// The name and behind it the value, if they are kept.
+    /// The name, unless it is static, and behind it the value, if they are kept.
     text: Scratch,
     kept: bool,
     /// Of the name, and of the value as far as it has come, kept or not.
@@ -47,6 +50,7 @@ impl Default for Literal {
     fn default() -> Self {
         Self {
             form: Form::Without,
+            static_name: 0,
             room: 0,
             text: Scratch::default(),
             kept: false,
@@ -63,7 +67,7 @@ impl Literal {
     /// A literal of which name and value may have so many bytes together, or will be of no use to anybody.
     #[inline]
     pub(super) fn begin(&mut self, form: Form, room: Option<usize>) {
-        self.form = form;
+        (self.form, self.static_name) = (form, 0);
         (self.kept, self.room) = (room.is_some(), room.unwrap_or_default());
         self.text.begin(self.room);
         (self.name_len, self.value_len, self.in_value) = (0, 0, false);
@@ -74,6 +78,18 @@ impl Literal {
     pub(super) fn set_name(&mut self, name: &[u8]) {
         self.keep(name);
         self.name_len = name.len();
+        self.in_value = true;
+    }
+
+    /// The name is that of this entry of the static table, which has so many bytes.
+    #[inline]
+    pub(super) fn set_static_name(&mut self, index: u8, len: usize) {
+        self.static_name = index;
+        match self.room.checked_sub(len) {
+            Some(room) => self.room = room,
+            None => self.kept = false,
+        }
+        self.name_len = len;
         self.in_value = true;
     }
 
@@ -113,7 +129,11 @@ impl Literal {
             self.in_value = true;
             return Ok(None);
         }
-        let text = if self.kept { self.text.bytes().split_at_checked(self.name_len) } else { None };
+        let text = match statics::entry(u32::from(self.static_name)) {
+            _ if !self.kept => None,
+            Some((name, _)) => Some((name, self.text.bytes())),
+            None => self.text.bytes().split_at_checked(self.name_len),
+        };
         let (name_len, value_len) = (self.name_len, self.value_len);
         Ok(Some(Complete { form: self.form, name_len, value_len, text }))
     }

@@ -34,47 +34,92 @@ pub(in crate::hpack) struct Reader {
 impl Reader {
     /// Decodes a piece into `out`, which has room for [`decoded_bytes_max`]; says how many bytes it became.
     pub(in crate::hpack) fn read(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        let Self { mut bits, mut count } = *self;
+        // Not in memory meanwhile.
+        let mut reader = Self { ..*self };
         let mut written = 0;
-        while !input.is_empty() {
-            let (next, there) = next_bytes(input);
-            // Those of which there is room for a part only will come again, and change nothing.
-            bits |= next >> count;
-            let taken = there.min((63 - count as usize) / 8);
-            count += taken as u32 * 8;
+        while let Some(eight) = input.first_chunk() {
+            let taken = reader.room();
+            reader.take(u64::from_be_bytes(*eight), taken);
             input = &input[taken..];
-            let (symbols, mut at) = (symbols_at(out, written), 0);
-            // Whatever comes is there in full.
-            while count >= LENGTH_MAX {
-                let mut short = SHORT[(bits >> (64 - LOOKUP_BITS)) as usize];
-                if short.is_none() {
-                    short = long_code(bits)?;
-                }
-                short.write_to(symbols, at);
-                at += short.count();
-                bits <<= short.len();
-                count -= short.len();
-            }
-            written += at;
+            written += reader.read_four(symbols_at(out, written))?;
         }
-        let (symbols, mut at) = (symbols_at(out, written), 0);
-        while count > 0 {
-            let mut short = SHORT[(bits >> (64 - LOOKUP_BITS)) as usize];
+        loop {
+            let taken = reader.room().min(input.len());
+            reader.take(next_bytes(input), taken);
+            input = &input[taken..];
+            written += reader.read_all(symbols_at(out, written))?;
+            if input.is_empty() {
+                *self = reader;
+                return Ok(written);
+            }
+        }
+    }
+
+    /// For so many more bytes there is room: at most 7.
+    #[inline]
+    fn room(&self) -> usize {
+        (63 - self.count as usize) / 8
+    }
+
+    /// Takes so many of the next bytes.
+    #[inline]
+    fn take(&mut self, next: u64, taken: usize) {
+        // Those of which there is room for a part only will come again, and change nothing.
+        self.bits |= next >> self.count;
+        self.count += taken as u32 * 8;
+    }
+
+    /// Looks up four times, where there are bits for that whatever is found: without asking what is.
+    #[inline]
+    fn read_four(&mut self, symbols: &mut [u8; SYMBOLS_MAX]) -> Result<usize, Error> {
+        let mut found = Short::at(self.bits);
+        if found.is_none() {
+            found = long_code(self.bits)?;
+            found.write_to(symbols, 0);
+            self.skip(found);
+            return Ok(found.count());
+        }
+        found.write_to(symbols, 0);
+        let mut bits = self.bits << found.len();
+        for _ in 1..4 {
+            // One that is not short has no length and no symbols: it will come again.
+            let short = Short::at(bits);
+            short.write_to(symbols, found.count());
+            bits <<= short.len();
+            found = found.and(short);
+        }
+        self.skip(found);
+        Ok(found.count())
+    }
+
+    /// Reads whatever is there in full.
+    #[inline]
+    fn read_all(&mut self, symbols: &mut [u8; SYMBOLS_MAX]) -> Result<usize, Error> {
+        let mut at = 0;
+        while self.count > 0 {
+            let mut short = Short::at(self.bits);
             // Two, of which the second is not there in full? Then only the first, if that one is.
-            if short.is_none() || short.len() > count {
-                let (symbol, len) = CANON.first_code(bits);
-                if len > count {
+            if short.is_none() || short.len() > self.count {
+                let (symbol, len) = CANON.first_code(self.bits);
+                if len > self.count {
                     break;
+                }
+                if symbol == EOS {
+                    return Err(Error::HuffmanEos);
                 }
                 short = Short::new([symbol as u8, 0], 1, len);
             }
             short.write_to(symbols, at);
             at += short.count();
-            bits <<= short.len();
-            count -= short.len();
+            self.skip(short);
         }
-        *self = Self { bits, count };
-        Ok(written + at)
+        Ok(at)
+    }
+
+    #[inline]
+    fn skip(&mut self, short: Short) {
+        self.bits <<= short.len();
+        self.count -= short.len();
     }
 
     /// The string is over: what is left must be padding, fewer than 8 ones.
@@ -106,7 +151,8 @@ static SHORT: [Short; 1 << LOOKUP_BITS] = {
     table
 };
 
-/// One symbol or two with the length of their codes, in 32 bits.
+/// One symbol or two with the length of their codes, in 32 bits: the length, how many symbols there are, and these.
+/// Several may be added up: then the lengths are right, and the numbers, and the symbols are of no use.
 #[derive(Clone, Copy)]
 struct Short(u32);
 
@@ -115,7 +161,19 @@ impl Short {
     const NONE: Self = Self(0);
 
     const fn new(symbols: [u8; 2], count: u32, len: u32) -> Self {
-        Self(len | (symbols[0] as u32) << 8 | (symbols[1] as u32) << 16 | count << 24)
+        Self(len | count << 8 | (symbols[0] as u32) << 16 | (symbols[1] as u32) << 24)
+    }
+
+    /// What these bits begin with.
+    #[inline]
+    fn at(bits: u64) -> Self {
+        SHORT[(bits >> (64 - LOOKUP_BITS)) as usize]
+    }
+
+    /// The sum of both.
+    #[inline]
+    const fn and(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
     }
 
     #[inline]
@@ -132,14 +190,14 @@ impl Short {
     /// How many symbols there are.
     #[inline]
     const fn count(self) -> usize {
-        (self.0 >> 24) as usize
+        (self.0 >> 8 & 0xff) as usize
     }
 
     /// Writes both symbols, whether there are two or not.
     #[inline]
     fn write_to(self, out: &mut [u8; SYMBOLS_MAX], at: usize) {
         let at = at & 15;
-        [out[at], out[at + 1]] = ((self.0 >> 8) as u16).to_le_bytes();
+        [out[at], out[at + 1]] = ((self.0 >> 16) as u16).to_le_bytes();
     }
 }
 
@@ -157,19 +215,18 @@ fn symbols_at(out: &mut [u8], at: usize) -> &mut [u8; SYMBOLS_MAX] {
     out[at..].first_chunk_mut().expect("`out` has room for `decoded_bytes_max`, of which that many are left")
 }
 
-/// The next eight bytes, or fewer and zeros behind them; and how many they are.
+/// Up to seven bytes and zeros behind them.
 #[inline]
-fn next_bytes(input: &[u8]) -> (u64, usize) {
-    if let Some(eight) = input.first_chunk::<8>() {
-        return (u64::from_be_bytes(*eight), 8);
+fn next_bytes(input: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (input.first_chunk::<4>(), input.last_chunk::<4>()) {
+        // What is in both of them is the same.
+        let [first, last] = [first, last].map(|four| u64::from(u32::from_be_bytes(*four)));
+        return first << 32 | last << ((8 - input.len()) * 8);
     }
-    if let Some(four) = input.first_chunk::<4>() {
-        return (u64::from(u32::from_be_bytes(*four)) << 32, 4);
+    match *input {
+        [a, b, c] => u64::from_be_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_be_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a] => u64::from(a) << 56,
+        _ => 0,
     }
-    let (mut next, mut at) = (0, 56);
-    for byte in input {
-        next |= u64::from(*byte) << at;
-        at -= 8;
-    }
-    (next, input.len())
 }
