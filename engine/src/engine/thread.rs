@@ -99,7 +99,7 @@ impl Start {
         let born = OnceCell::new();
         let mut life = pin!(self.live(running, started.clone(), &born));
         // A panic of a task that nothing else caught leaves the loop, which is entered again: the lane's other
-        // connections live on. One of the lane's own life ends it.
+        // connections live on. One of the lane's own life ends it, and one of the loop's own.
         let in_life = Cell::new(false);
         let mut life = poll_fn(|cx| {
             in_life.set(true);
@@ -110,7 +110,7 @@ impl Start {
         loop {
             let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(&mut life)));
             let Err(payload) = lived else { return };
-            if in_life.get() {
+            if in_life.get() || runtime.has_failed() {
                 resume_unwind(payload);
             }
             born.get().into_iter().for_each(|lane: &Lane| lane.panicked(panic_message(&*payload)));

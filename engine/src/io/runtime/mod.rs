@@ -40,6 +40,8 @@ struct Loop {
     fired: Cell<Vec<Fired>>,
     /// Where the eventfd of [`Tasks::bell`] is among the sources.
     bell: Cell<Option<Place>>,
+    /// The kernel cannot be looked at any more.
+    has_failed: Cell<bool>,
 }
 
 /// A loop. Dropping it drops its tasks.
@@ -63,6 +65,7 @@ impl Runtime {
             kernel: RefCell::new(kernel),
             fired: Cell::default(),
             bell: Cell::new(None),
+            has_failed: Cell::new(false),
         };
         inner.listen_to_strangers()?;
         // What the kernel refuses at the first look it refuses for good: seccomp may grant a ring and nothing else.
@@ -93,10 +96,15 @@ impl Runtime {
                 return output;
             }
             if let Err(error) = self.0.look(!tasks.has_ready()) {
-                // A loop that cannot look at the kernel can do nothing at all.
+                self.0.has_failed.set(true);
                 panic!("the event loop cannot wait: {error}");
             }
         }
+    }
+
+    /// Whether it panicked because it cannot look at the kernel any more: then there is no use in going on.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.has_failed.get()
     }
 }
 
