@@ -373,3 +373,18 @@ fn b_22_an_endpoint_that_refuses_is_suspect_on_every_lane() {
         assert!(refusals() <= 8, "{} refusals for some hundred requests", refusals());
     });
 }
+
+#[test]
+fn what_another_thread_answers_can_be_awaited() {
+    let answers = Lane::run(async |_lane: Lane| {
+        let mut answers = Vec::new();
+        for number in 0..100 {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let other = thread::spawn(move || tell.send(number));
+            answers.push(told.await.expect("it answers"));
+            other.join().expect("it ends").expect("somebody listened");
+        }
+        answers
+    });
+    assert_eq!(answers.expect("a lane"), (0..100).collect::<Vec<_>>());
+}
