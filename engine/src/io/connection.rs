@@ -184,9 +184,20 @@ impl Connection {
         f(self.slots.borrow().as_ref().expect("a connection that sleeps is woken before it is used"))
     }
 
+    /// Ready when there may be something to do in a direction. A connection that cannot be waited for is broken: the call
+    /// that follows must say so, and not that there is nothing yet, for then it would be tried for ever.
+    fn poll_ready(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
+        self.watch.poll(direction, cx).map(|waited| {
+            if waited.is_err() {
+                self.is_broken.set(true);
+                self.shutdown(Shutdown::Both);
+            }
+        })
+    }
+
     /// Whether the outcome of an operation waits.
     fn drive(&self, slot: &Slot, direction: Direction, cx: &Context<'_>) -> bool {
-        if slot.0.get() == State::Working && self.watch.poll(direction, cx).is_ready() {
+        if slot.0.get() == State::Working && self.poll_ready(direction, cx).is_ready() {
             slot.finish();
         }
         slot.0.get() == State::Done
@@ -206,7 +217,7 @@ impl Connection {
 
     /// Ready when there may be something to receive, while it sleeps.
     pub(crate) fn poll_stirs(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch.poll(Direction::In, cx)
+        self.poll_ready(Direction::In, cx)
     }
 
     /// Both directions end; operations in flight finish.

@@ -70,11 +70,11 @@ impl Watch {
         }
     }
 
-    /// Ready when there may be something to do in a direction. An error shows itself again at the call that follows.
-    pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when there may be something to do in a direction. It fails if the system does not let anybody wait for it.
+    pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::System(watched) => watched.poll(direction, cx).map(drop),
-            Self::Simulated(watched) => watched.poll(direction, cx),
+            Self::System(watched) => watched.poll(direction, cx),
+            Self::Simulated(watched) => watched.poll(direction, cx).map(Ok),
         }
     }
 

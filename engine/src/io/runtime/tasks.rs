@@ -57,6 +57,15 @@ struct Place {
     is_ready: Cell<bool>,
 }
 
+impl Place {
+    fn holds(&self) -> bool {
+        let future = self.future.take();
+        let holds = future.is_some();
+        self.future.set(future);
+        holds
+    }
+}
+
 pub(super) struct Tasks {
     places: RefCell<Vec<Rc<Place>>>,
     free: RefCell<Vec<u32>>,
@@ -153,11 +162,13 @@ impl Tasks {
 
     /// Drops all tasks, and those that they begin meanwhile.
     pub(super) fn end(&self) {
-        loop {
-            let place = self.places.borrow().iter().find_map(|place| place.future.take());
-            match place {
-                Some(future) => drop(future),
-                None => return,
+        let mut index = 0;
+        // The places themselves stay, so none is looked at twice but those that others have taken meanwhile.
+        while let Some(place) = self.places.borrow().get(index).cloned() {
+            drop(place.future.take());
+            index += 1;
+            if index == self.places.borrow().len() && self.places.borrow().iter().any(|place| place.holds()) {
+                index = 0;
             }
         }
     }
