@@ -26,6 +26,27 @@ fn s7_1_3_a_never_indexed_value_must_not_be_indexed_by_the_next_hop() {
     }
 }
 
+/// §7.1.3: what is a secret by its name is one although it came as another kind of field before, in the same place.
+#[test]
+fn s7_1_3_a_secret_is_none_because_it_comes_again() {
+    for name in ["authorization", "cookie"] {
+        let mut encoder = Encoder::default();
+        let one = |encoder: &mut Encoder, indexing| {
+            let mut out = Vec::new();
+            let mut block = encoder.begin(&mut out);
+            block.field(b":method", b"GET", Indexing::ByName);
+            block.field(name.as_bytes(), b"abc", indexing);
+            out
+        };
+        assert_eq!(one(&mut encoder, Indexing::Incremental)[1] & 0xc0, 0x40);
+        for _ in 0..2 {
+            assert_eq!(one(&mut encoder, Indexing::Incremental)[1], 0x80 | 62);
+            assert_eq!(one(&mut encoder, Indexing::ByName)[1] & 0xf0, 0x10);
+            assert_eq!(one(&mut encoder, Indexing::Never)[1] & 0xf0, 0x10);
+        }
+    }
+}
+
 fn said_size(name: &str, value: &str) -> usize {
     name.len() + value.len() + 32
 }

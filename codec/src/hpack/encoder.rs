@@ -1,7 +1,9 @@
 //! [`Encoder`]: fields in, header blocks out (RFC 7541 §2.4, §6).
 
 use super::lookup::{Found, Lookup, Name, hash};
+use super::order::{Order, Place};
 use super::policy::{Habit, Huffman, Indexing, Policy, Recent};
+use super::statics;
 use super::table::{ENTRY_OVERHEAD_BYTES, Table};
 use super::{TABLE_BYTES_DEFAULT, TABLE_BYTES_MAX, huffman, integer};
 
@@ -13,6 +15,7 @@ pub struct Encoder {
     policy: Policy,
     table: Table,
     lookup: Lookup,
+    order: Order,
     recent: Recent,
     /// What the table's maximum has to become with the next block.
     resize: Option<Resize>,
@@ -47,6 +50,7 @@ impl Encoder {
             policy,
             table: Table::new(TABLE_BYTES_DEFAULT),
             lookup: Lookup::new(),
+            order: Order::new(),
             recent: Recent::default(),
             resize: None,
         };
@@ -68,6 +72,7 @@ impl Encoder {
             self.resize_to(least, out);
             self.resize_to(last, out);
         }
+        self.order.begin();
         Block { encoder: self, out }
     }
 
@@ -96,15 +101,48 @@ impl Encoder {
     }
 
     fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
+        if indexing != Indexing::Never
+            && let Some(index) = self.expected(name, value)
+        {
+            return integer::write(out, 0x80, 7, index);
+        }
+        self.unexpected(name, value, indexing, out);
+    }
+
+    /// The index of this field if it comes behind the last one as it did before.
+    #[inline]
+    fn expected(&mut self, name: &[u8], value: &[u8]) -> Option<usize> {
+        let place = self.order.next();
+        let index = place.index(self.lookup.added_count())?;
+        let is_it = match index.checked_sub(statics::FIRST_DYNAMIC) {
+            Some(age) => self.table.entry(age)? == (name, value),
+            None => {
+                let entry = statics::entry(index as u32)?;
+                (entry.0, entry.1) == (name, value)
+            }
+        };
+        if !is_it {
+            return None;
+        }
+        self.order.goes_on(place);
+        Some(index)
+    }
+
+    fn unexpected(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
         let name = Name::new(name);
         let found = self.lookup.find(&self.table, &name, value);
-        let by_name = indexing == Indexing::ByName;
-        let indexing = if by_name && self.is_secret(&name, value) { Indexing::Never } else { indexing };
+        let is_secret = self.is_secret(&name, value);
+        let indexing = if indexing == Indexing::ByName && is_secret { Indexing::Never } else { indexing };
         let name_index = match (found, indexing) {
             (Found::Field(index), Indexing::Never) => index,
-            (Found::Field(index), _) => return integer::write(out, 0x80, 7, index),
+            (Found::Field(index), _) => {
+                let place = Place::of(index, self.lookup.added_count());
+                self.order.turns(if is_secret { Place::NOWHERE } else { place }, name.hash);
+                return integer::write(out, 0x80, 7, index);
+            }
             (Found::Name { index, .. }, _) => index,
         };
+        let mut place = Place::NOWHERE;
         match indexing {
             Indexing::Never => integer::write(out, 0x10, 4, name_index),
             Indexing::Without => integer::write(out, 0x00, 4, name_index),
@@ -114,8 +152,12 @@ impl Encoder {
             Indexing::ByName | Indexing::Incremental => {
                 integer::write(out, 0x40, 6, name_index);
                 self.add(&name, value);
+                if !is_secret {
+                    place = Place::of(statics::FIRST_DYNAMIC, self.lookup.added_count());
+                }
             }
         }
+        self.order.turns(place, name.hash);
         if name_index == 0 {
             self.string(name.bytes, out);
         }

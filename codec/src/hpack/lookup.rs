@@ -111,6 +111,11 @@ impl Lookup {
         self.links.shrink_to(entries.next_power_of_two().max(ENTRIES_MIN));
     }
 
+    /// As many entries have been added, modulo 2^16.
+    pub(super) fn added_count(&self) -> u16 {
+        self.newest
+    }
+
     /// Where a field stands, the static table first; if it is among the newest entries with its hash.
     pub(super) fn find(&self, table: &Table, name: &Name<'_>, value: &[u8]) -> Found {
         if let Some(found) = name.find(value) {
@@ -130,11 +135,11 @@ impl Lookup {
                 continue;
             }
             if other_value == value {
-                return Found::Field(statics::TABLE.len() + 1 + age);
+                return Found::Field(statics::FIRST_DYNAMIC + age);
             }
             values += 1;
             if index == 0 {
-                index = statics::TABLE.len() + 1 + age;
+                index = statics::FIRST_DYNAMIC + age;
             }
         }
         Found::Name { index, is_crowded: values >= VALUES_PER_NAME_MAX }

@@ -7,7 +7,7 @@
 //! | `list` | what the list of a block may have ([`ListLimits`]), and what it has had ([`Charged`]) |
 //! | `encoder` | [`Encoder`]: fields in, header blocks out |
 //! | `policy` | what an encoder adds to its table, and what it never does ([`Indexing`], [`Policy`]) |
-//! | `lookup` | finds a field in the tables |
+//! | `lookup`, `order` | find a field in the tables: by its name, and by what it came behind last time |
 //! | `table`, `statics` | the two tables that an index points into |
 //! | `integer`, `huffman` | the two primitive types |
 //! | `error` | what can be wrong with a block |
@@ -26,6 +26,7 @@ mod integer;
 mod list;
 mod literal;
 mod lookup;
+mod order;
 mod policy;
 mod scratch;
 mod statics;
@@ -44,4 +45,4 @@ pub const TABLE_BYTES_MAX: usize = integer::INTEGER_MAX as usize;
 /// The dynamic table of either side before SETTINGS say otherwise, in bytes (RFC 9113 §6.5.2).
 pub const TABLE_BYTES_DEFAULT: usize = 4 << 10;
 
-const _: () = assert!(size_of::<Decoder>() <= 320 && size_of::<Encoder>() <= 448);
+const _: () = assert!(size_of::<Decoder>() <= 320 && size_of::<Encoder>() <= 512);

@@ -3,6 +3,9 @@
 /// The number of entries; the dynamic table's indices begin after it (RFC 7541 §2.3.3).
 pub(super) const COUNT: u32 = TABLE.len() as u32;
 
+/// The index of the dynamic table's newest entry.
+pub(super) const FIRST_DYNAMIC: usize = TABLE.len() + 1;
+
 /// Name and value of the entry with this index, from 1 to [`COUNT`].
 #[inline]
 pub(super) fn entry(index: u32) -> Option<(&'static [u8], &'static [u8])> {

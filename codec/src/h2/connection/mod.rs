@@ -488,7 +488,7 @@ mod tests {
         let mut out = Vec::new();
         server.transmit(&mut out);
         server.rest();
-        assert!(size_of::<Connection>() <= 2048, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 2128, "{}", size_of::<Connection>());
         assert!(server.heap_bytes() <= 2560, "{}", server.heap_bytes());
         assert!(size_of::<Option<Stream>>() <= 136, "{}", size_of::<Option<Stream>>());
     }
