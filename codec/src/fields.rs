@@ -136,12 +136,12 @@ impl Fields {
 
     /// Adds a field after all others. Whitespace around the value is left out.
     pub fn try_append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
-        self.append_line(Known::of(name.as_bytes()), name, &[Part::Bytes(value.as_ref())])
+        self.append_line(Known::of(name.as_bytes()), Some(name), &[Part::Bytes(value.as_ref())])
     }
 
     /// As [`try_append`](Self::try_append), with a known name and a value made of pieces.
     pub(crate) fn append_known(&mut self, known: Known, value: &[Part<'_>]) -> Result<(), InvalidField> {
-        self.append_line(known, known.as_str(), value)
+        self.append_line(known, None, value)
     }
 
     /// Replaces the value of the first field with this name and removes the others; adds the field if there is none.
@@ -157,13 +157,13 @@ impl Fields {
 
     /// As [`set`](Self::set), for names and values from outside the program.
     pub fn try_set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidField> {
-        self.set_line(Known::of(name.as_bytes()), name, &[Part::Bytes(value.as_ref())])
+        self.set_line(Known::of(name.as_bytes()), Some(name), &[Part::Bytes(value.as_ref())])
     }
 
     /// As [`try_set`](Self::try_set), with a known name and a value made of pieces, which may be values of fields
     /// that stand here.
     pub(crate) fn set_known(&mut self, known: Known, value: &[Part<'_>]) -> Result<(), InvalidField> {
-        self.set_line(known, known.as_str(), value)
+        self.set_line(known, None, value)
     }
 
     /// Removes every field with this name; says whether there was one.
@@ -393,14 +393,20 @@ impl Fields {
         self.push(entry);
     }
 
-    fn append_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+    /// Without a `name` it is the known one, as that is written.
+    fn append_line(
+        &mut self,
+        known: Known,
+        name: Option<&str>,
+        value: &[Part<'_>],
+    ) -> Result<(), InvalidField> {
         let entry = self.write_line(known, name, value)?;
         self.push(entry);
         self.compact_if_wasteful();
         Ok(())
     }
 
-    fn set_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<(), InvalidField> {
+    fn set_line(&mut self, known: Known, name: Option<&str>, value: &[Part<'_>]) -> Result<(), InvalidField> {
         if !self.has_seen(known) {
             return self.append_line(known, name, value);
         }
@@ -408,7 +414,7 @@ impl Fields {
         let mut replaced = false;
         let bytes = &self.bytes;
         self.entries.retain_mut(|e| {
-            if !e.is(bytes, known, name) {
+            if !e.is(bytes, known, name.unwrap_or_default()) {
                 return true;
             }
             let first = !replaced;
@@ -426,13 +432,15 @@ impl Fields {
     }
 
     /// Appends a canonical line to the buffer.
-    fn write_line(&mut self, known: Known, name: &str, value: &[Part<'_>]) -> Result<Entry, InvalidField> {
-        if known == Known::Other && !is_token(name.as_bytes()) {
-            return Err(InvalidField::Name);
-        }
-        let name_len = u16::try_from(name.len()).map_err(|_| InvalidField::Name)?;
+    fn write_line(
+        &mut self,
+        known: Known,
+        name: Option<&str>,
+        value: &[Part<'_>],
+    ) -> Result<Entry, InvalidField> {
         let start = self.bytes.len();
-        let result = self.write_value(name, value);
+        let name_len = self.write_name(known, name)?;
+        let result = self.write_value(value);
         let room = result.and_then(|value| match u32::try_from(self.bytes.len()) {
             Ok(_) => Ok(value),
             Err(_) => Err(InvalidField::TooLarge),
@@ -454,13 +462,26 @@ impl Fields {
         })
     }
 
-    fn write_value(&mut self, name: &str, value: &[Part<'_>]) -> Result<Range<usize>, InvalidField> {
-        if let [Part::Bytes(bytes)] = value {
-            return self.write_one(name.as_bytes(), bytes);
+    /// With the colon; gives its length without.
+    fn write_name(&mut self, known: Known, name: Option<&str>) -> Result<u16, InvalidField> {
+        let Some(name) = name else {
+            self.bytes.extend_from_slice(known.with_colon().as_bytes());
+            return Ok(known.as_str().len() as u16);
+        };
+        if known == Known::Other && !is_token(name.as_bytes()) {
+            return Err(InvalidField::Name);
         }
+        let len = u16::try_from(name.len()).map_err(|_| InvalidField::Name)?;
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
+        Ok(len)
+    }
+
+    fn write_value(&mut self, value: &[Part<'_>]) -> Result<Range<usize>, InvalidField> {
         let start = self.bytes.len();
+        if let [Part::Bytes(bytes)] = value {
+            return self.write_one(start, bytes);
+        }
         for part in value {
             match part {
                 Part::Fixed(bytes) => self.bytes.extend_from_slice(bytes),
@@ -485,26 +506,27 @@ impl Fields {
     }
 
     /// A value that is one piece.
-    fn write_one(&mut self, name: &[u8], value: &[u8]) -> Result<Range<usize>, InvalidField> {
+    fn write_one(&mut self, start: usize, value: &[u8]) -> Result<Range<usize>, InvalidField> {
         if !is_value(value) {
             return Err(InvalidField::Value);
         }
         // Whitespace around a value is no part of it (RFC 9112 §5).
         let value = trim(value);
-        self.bytes.reserve(name.len() + value.len() + ": \r\n".len());
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(b": ");
-        let start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(b"\r\n");
         Ok(start..start + value.len())
     }
 
     /// Keeps the waste of replaced and removed fields below what is in use and [`GARBAGE_BYTES_MAX`].
+    #[inline]
     fn compact_if_wasteful(&mut self) {
-        if self.bytes.len() <= GARBAGE_BYTES_MAX {
-            return;
+        if self.bytes.len() > GARBAGE_BYTES_MAX {
+            self.compact();
         }
+    }
+
+    #[cold]
+    fn compact(&mut self) {
         let used: usize = self.entries.iter().map(Entry::line_len).sum();
         if self.bytes.len() <= 2 * used + GARBAGE_BYTES_MAX {
             return;

@@ -9,7 +9,7 @@ use crate::trail::{Client, Trail};
 use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope, Version};
 use http::Method;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Where a request comes from and through whom it goes.
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +101,8 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
 fn add(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
     let keeps = hop.trusted.map(|trusted| trusted.trail);
     let client = hop.trusted.and_then(|trusted| trusted.client);
-    let (peer, named) = (AddressText::of(hop.peer), AddressText::of(client.map(|client| client.ip)));
-    add_forwarded_for(fields, keeps, client.map(|_| &named), hop.peer.map(|_| &peer))?;
+    let (peer, named) = (AddressText::of(hop.peer), client.map(|client| AddressText::of(Some(client.ip))));
+    add_forwarded_for(fields, keeps, named.as_ref(), hop.peer.map(|_| &peer))?;
     if keeps != Some(Trail::XForwardedFor) || fields.known(Known::XForwardedProto).is_none() {
         let scheme = client.and_then(|client| client.scheme).unwrap_or(hop.scheme);
         fields.set_known(Known::XForwardedProto, &[Part::Bytes(scheme.as_bytes())])?;
@@ -115,30 +115,22 @@ fn add(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
         }
     }
     let nothing = Part::Fixed(b"");
-    let before = match (keeps, client) {
-        (Some(Trail::Forwarded), _) => [Part::All(Known::Forwarded), nothing, nothing, nothing],
-        (_, Some(_)) => {
-            let [open, address, close] = named.as_node();
-            [open, address, close, Part::Fixed(b", ")]
-        }
-        _ => [nothing; 4],
+    let before = match (keeps, &named) {
+        (Some(Trail::Forwarded), _) => Some([Part::All(Known::Forwarded), nothing]),
+        (_, Some(named)) => Some([named.as_node(), Part::Fixed(b", ")]),
+        _ => None,
     };
-    let [open, address, close] = peer.as_node();
     let (host_name, host_value, host_end): (&[u8], Part<'_>, &[u8]) = match host {
         HostText::Token => (b";host=", Part::First(Known::Host), b""),
         HostText::Quotable => (b";host=\"", Part::First(Known::Host), b"\""),
         HostText::Absent | HostText::Unquotable => (b"", nothing, b""),
     };
-    let skipped = if matches!(before, [Part::Fixed(b""), ..]) { before.len() } else { 0 };
-    let [all_or_open, before_address, before_close, comma] = before;
+    let skipped = if before.is_none() { 2 } else { 0 };
+    let [before, comma] = before.unwrap_or([nothing; 2]);
     let parts = [
-        all_or_open,
-        before_address,
-        before_close,
+        before,
         comma,
-        open,
-        address,
-        close,
+        peer.as_node(),
         Part::Fixed(host_name),
         host_value,
         Part::Fixed(host_end),
@@ -240,17 +232,14 @@ const fn of_exchange(kind: Kind) -> Error {
     Error { blame: Blame::Peer, scope: Scope::Stream, kind }
 }
 
-/// An address as text, or a word in its place, on the stack.
+/// An address as text, or a word in its place, on the stack: as a parameter of `Forwarded`, in which it stands.
 struct AddressText {
-    /// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255` is the longest there is.
-    bytes: [u8; 46],
+    /// `for="[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]"` is the longest there is.
+    bytes: [u8; 54],
     len: usize,
-}
-
-impl Default for AddressText {
-    fn default() -> Self {
-        Self { bytes: [0; 46], len: 0 }
-    }
+    /// Bytes before the address, and behind it.
+    before: usize,
+    behind: usize,
 }
 
 #[allow(
@@ -260,31 +249,31 @@ impl Default for AddressText {
 )]
 impl AddressText {
     fn of(address: Option<IpAddr>) -> Self {
-        let mut text = Self::default();
-        match address {
-            Some(address) => text.write(address.to_canonical()),
+        let mut text = Self { bytes: [0; 54], len: 0, before: 4, behind: 0 };
+        text.push(b"for=");
+        match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => text.write_v4(address),
+            Some(IpAddr::V6(address)) => {
+                (text.before, text.behind) = (6, 2);
+                write!(text, "\"[{address}]\"").expect("an address has at most 46 bytes");
+            }
             None => text.push(b"unknown"),
         }
         text
     }
 
-    fn write(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(address) => {
-                for (i, octet) in address.octets().into_iter().enumerate() {
-                    if i > 0 {
-                        self.put(b'.');
-                    }
-                    if octet > 99 {
-                        self.put(b'0' + octet / 100);
-                    }
-                    if octet > 9 {
-                        self.put(b'0' + octet / 10 % 10);
-                    }
-                    self.put(b'0' + octet % 10);
-                }
+    fn write_v4(&mut self, address: Ipv4Addr) {
+        for (i, octet) in address.octets().into_iter().enumerate() {
+            if i > 0 {
+                self.put(b'.');
             }
-            IpAddr::V6(address) => write!(self, "{address}").expect("an address has at most 46 bytes"),
+            if octet > 99 {
+                self.put(b'0' + octet / 100);
+            }
+            if octet > 9 {
+                self.put(b'0' + octet / 10 % 10);
+            }
+            self.put(b'0' + octet % 10);
         }
     }
 
@@ -300,15 +289,12 @@ impl AddressText {
     }
 
     fn as_part(&self) -> Part<'_> {
-        Part::Fixed(&self.bytes[..self.len])
+        Part::Fixed(&self.bytes[self.before..self.len - self.behind])
     }
 
     /// As a parameter of `Forwarded`.
-    fn as_node(&self) -> [Part<'_>; 3] {
-        let address = &self.bytes[..self.len];
-        let (open, close): (&[u8], &[u8]) =
-            if address.contains(&b':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
-        [Part::Fixed(open), self.as_part(), Part::Fixed(close)]
+    fn as_node(&self) -> Part<'_> {
+        Part::Fixed(&self.bytes[..self.len])
     }
 }
 
@@ -322,18 +308,25 @@ impl Write for AddressText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
     #[test]
     fn addresses_are_written_like_the_standard_library_does() {
+        let written = |address: IpAddr| {
+            let text = AddressText::of(Some(address));
+            let text_of = |part| match part {
+                Part::Fixed(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                _ => panic!("it is our own"),
+            };
+            [text_of(text.as_part()), text_of(text.as_node())]
+        };
         for octet in 0..=255 {
             let address = Ipv4Addr::new(octet, 255 - octet, octet / 3, 7);
-            let text = AddressText::of(Some(address.into()));
-            assert_eq!(text.bytes[..text.len], *address.to_string().as_bytes());
+            assert_eq!(written(address.into()), [address.to_string(), format!("for={address}")]);
         }
+        // The last is the longest that is written like that.
         for address in ["::", "2001:db8::7", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"] {
-            let text = AddressText::of(address.parse().ok());
-            assert_eq!(text.bytes[..text.len], *address.as_bytes());
+            let expected = [address.to_owned(), format!("for=\"[{address}]\"")];
+            assert_eq!(written(address.parse().expect("an address")), expected);
         }
     }
 }

@@ -164,7 +164,8 @@ fn allowing(status: StatusCode) -> Response {
 async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler: &H) -> Result<Response> {
     let connection = exchange.connection();
     let request = Request::of_client(head, exchange);
-    let mut handling = pin!(caught(handler.handle(request)));
+    let handling = pin!(handler.handle(request));
+    let mut handling = pin!(caught(handling));
     // What the end of a client's half means is for the handler's settings to say, once it has begun.
     let mut begun = false;
     poll_fn(|cx| {

@@ -31,5 +31,6 @@ pub fn pair(input: &[u8]) {
     config.streams_max = [100, 1, 5][dice.below(3)];
     config.stream_window_bytes = [65_535, 0x4000, 1 << 20][dice.below(3)];
     config.heap_bytes_max = 4 << 20;
-    link::run(&config, 8, &mut dice);
+    let requests = 1 + dice.below(8);
+    link::run(&config, requests, &mut dice);
 }

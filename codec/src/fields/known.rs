@@ -1,4 +1,9 @@
 //! The names that a proxy works with, as one byte.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tables that the compiler fills; sums of small numbers and a length of what is in memory"
+)]
 
 macro_rules! known {
     ($($name:ident = $text:literal,)*) => {
@@ -7,13 +12,17 @@ macro_rules! known {
         #[repr(u8)]
         pub(crate) enum Known { $($name,)* Other }
 
-        #[cfg(test)]
-        pub(crate) const NAMES: &[(Known, &str)] = &[$((Known::$name, $text),)*];
+        const NAMES: &[(Known, &str)] = &[$((Known::$name, $text),)*];
 
         impl Known {
             /// As it is written.
             pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* Self::Other => "" }
+            }
+
+            /// As it is written, with what stands between a name and a value.
+            pub(crate) const fn with_colon(self) -> &'static str {
+                match self { $(Self::$name => concat!($text, ": "),)* Self::Other => "" }
             }
         }
     };
@@ -113,71 +122,34 @@ impl Known {
 
     /// The name as one byte.
     pub(crate) fn of(name: &[u8]) -> Self {
-        for candidate in Self::candidates(name) {
-            let text = candidate.as_str().as_bytes();
-            // Most come as they are written here, and comparing that is many times cheaper.
-            if text == name || text.eq_ignore_ascii_case(name) {
-                return *candidate;
-            }
-        }
-        Self::Other
+        let candidate = BY_SLOT.get(slot(name)).copied().unwrap_or(Self::Other);
+        let text = candidate.as_str().as_bytes();
+        // Most come as they are written here, and comparing that is many times cheaper.
+        if text == name || text.eq_ignore_ascii_case(name) { candidate } else { Self::Other }
     }
+}
 
-    /// The few names with this length, and where these are many, with this first letter.
-    fn candidates(name: &[u8]) -> &'static [Self] {
-        let first = name.first().map_or(0, u8::to_ascii_lowercase);
-        match (name.len(), first) {
-            (2, _) => &[Self::Te],
-            (3, b'a') => &[Self::Age],
-            (3, _) => &[Self::Via],
-            (4, b'h') => &[Self::Host],
-            (4, b'd') => &[Self::Date],
-            (4, b'v') => &[Self::Vary],
-            (4, b'e') => &[Self::Etag],
-            (5, _) => &[Self::Range],
-            (6, b'a') => &[Self::Accept],
-            (6, b'c') => &[Self::Cookie],
-            (6, b'e') => &[Self::Expect],
-            (6, b's') => &[Self::Server],
-            (6, b'p') => &[Self::Pragma],
-            (7, b'u') => &[Self::Upgrade],
-            (7, b't') => &[Self::Trailer],
-            (7, b'e') => &[Self::Expires],
-            (7, b'w') => &[Self::Warning],
-            (8, b'i') => &[Self::IfMatch, Self::IfRange],
-            (8, b'l') => &[Self::Location],
-            (9, b'f') => &[Self::Forwarded],
-            (9, b'x') => &[Self::XRealIp],
-            (10, b'u') => &[Self::UserAgent],
-            (10, b'c') => &[Self::Connection],
-            (10, b's') => &[Self::SetCookie],
-            (10, b'k') => &[Self::KeepAlive],
-            (11, b'r') => &[Self::RetryAfter],
-            (12, b'c') => &[Self::ContentType],
-            (12, b'x') => &[Self::XRequestId],
-            (12, b'm') => &[Self::MaxForwards],
-            (13, b'a') => &[Self::Authorization],
-            (13, b'c') => &[Self::CacheControl, Self::ContentRange],
-            (13, b'i') => &[Self::IfNoneMatch],
-            (14, b'c') => &[Self::ContentLength],
-            (14, b'h') => &[Self::Http2Settings],
-            (15, b'x') => &[Self::XForwardedFor],
-            (16, b'p') => &[Self::ProxyConnection],
-            (16, b'c') => &[Self::ContentEncoding, Self::ContentLanguage, Self::ContentLocation],
-            (16, b'x') => &[Self::XForwardedHost],
-            (16, b'w') => &[Self::WwwAuthenticate],
-            (17, b't') => &[Self::TransferEncoding],
-            (17, b'x') => &[Self::XForwardedProto],
-            (17, b'i') => &[Self::IfModifiedSince],
-            (18, b'p') => &[Self::ProxyAuthenticate],
-            (19, b'c') => &[Self::ContentDisposition],
-            (19, b'a') => &[Self::AuthenticationInfo],
-            (19, b'p') => &[Self::ProxyAuthorization],
-            (19, b'i') => &[Self::IfUnmodifiedSince],
-            (25, b'p') => &[Self::ProxyAuthenticationInfo],
-            _ => &[],
-        }
+const SLOTS: usize = 128;
+
+/// The one name that can be in each slot. It does not compile if there are two: then other factors are needed, which a
+/// search over small ones finds in a moment.
+static BY_SLOT: [Known; SLOTS] = {
+    let (mut slots, mut at) = ([Known::Other; SLOTS], 0);
+    while at < NAMES.len() {
+        let (known, text) = NAMES[at];
+        let slot = slot(text.as_bytes());
+        assert!(matches!(slots[slot], Known::Other), "two names have one slot");
+        slots[slot] = known;
+        at += 1;
     }
+    slots
+};
+
+/// By the first letter, the last, and the length, whatever the case.
+const fn slot(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
+    let (first, last) = ((*first | 0x20) as usize, (*last | 0x20) as usize);
+    (first * 104 + last * 56 + name.len()) % SLOTS
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The side of a connection that sends requests and receives responses.
 
 use super::content::{Incoming, Outgoing};
-use super::parse::{self, Asked, Side};
+use super::parse::{self, Asked, Lines, Parsed, Side, StatusLine};
 use super::scan::{Bounds, Scan};
 use super::{Event, Received, Wrap, emit};
 use crate::fields::Known;
@@ -32,7 +32,7 @@ enum Receiving {
 /// A head that has not come completely.
 #[derive(Debug, Clone, Copy, Default)]
 struct Start {
-    line_len: Option<u32>,
+    line: Option<StatusLine>,
     scan: Scan,
 }
 
@@ -225,9 +225,9 @@ impl Client {
             lines_max: limits.response_fields_max,
             too_many: Kind::TooManyFields,
         };
-        let Some((line_len, len)) = start.scan(input, &bounds)? else { return Ok(Received::NEED_MORE) };
-        let input = input.get(..len).unwrap_or_default();
-        let persistent = parse::response(input, line_len, &start.scan, self.asked, head)?;
+        let Some(Parsed { len, persistent }) = start.receive(input, &bounds, self.asked, head)? else {
+            return Ok(Received::NEED_MORE);
+        };
         self.persistent &= persistent && head.upgrade.is_none();
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             self.interim = self.interim.saturating_add(1);
@@ -251,24 +251,38 @@ impl Client {
 }
 
 impl Start {
-    /// The lengths of the status line and of the whole head, when it is complete. What has come is checked as far
-    /// as it can be.
-    fn scan(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<(usize, usize)>, Kind> {
-        let line_len = match self.line_len {
-            Some(len) => len as usize,
-            None => {
-                if !parse::may_be_status_line(input) {
-                    return Err(Kind::StatusLine);
-                }
-                let Some(len) = self.scan.start_line(input, bounds.bytes_max, bounds.too_large)? else {
-                    return Ok(None);
-                };
-                parse::status_line(input.get(..len).unwrap_or_default())?;
-                self.line_len = Some(u32::try_from(len).unwrap_or(u32::MAX));
-                len
+    /// Fills `head` when it is complete. What has come is checked as far as it can be.
+    fn receive(
+        &mut self,
+        input: &[u8],
+        bounds: &Bounds,
+        asked: Asked,
+        head: &mut ResponseHead,
+    ) -> Result<Option<Parsed>, Kind> {
+        let Some(line) = self.status_line(input, bounds)? else { return Ok(None) };
+        if self.scan.at_fields() {
+            let lines = Lines::of_response(bounds.lines_max);
+            let parsed = parse::response(bounds.window(input), line, lines, asked, head)?;
+            if parsed.is_some() {
+                return Ok(parsed);
             }
-        };
-        Ok(self.scan.fields(input, bounds)?.map(|len| (line_len, len)))
+        }
+        let Some(len) = self.scan.fields(input, bounds)? else { return Ok(None) };
+        let input = input.get(..len).unwrap_or_default();
+        parse::response(input, line, Lines::Found(self.scan.lines()), asked, head)
+    }
+
+    fn status_line(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<StatusLine>, Kind> {
+        if self.line.is_none() {
+            if !parse::may_be_status_line(input) {
+                return Err(Kind::StatusLine);
+            }
+            let Some(len) = self.scan.start_line(input, bounds.bytes_max, bounds.too_large)? else {
+                return Ok(None);
+            };
+            self.line = Some(parse::status_line(input.get(..len).unwrap_or_default())?);
+        }
+        Ok(self.line)
     }
 }
 

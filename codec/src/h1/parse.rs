@@ -1,6 +1,5 @@
 //! Start lines and field sections: from bytes whose end has been found to heads.
 
-use super::scan::Scan;
 use crate::fields::{Known, Part};
 use crate::framing::{self, TransferEncoding};
 use crate::grammar::{authority, is_target, is_token, is_token_byte, is_value, members};
@@ -11,6 +10,9 @@ use std::ops::Range;
 
 /// Names that `Connection` may nominate beside the well-known options: each is looked for among all fields.
 const NOMINATIONS_MAX: usize = 64;
+
+/// Field sections of requests that have no more bytes mostly have no more than 16 lines.
+const SHORT_SECTION_BYTES: usize = 512;
 
 /// A request line that has been checked, as positions in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,38 @@ pub(crate) struct RequestLine {
 pub(crate) struct StatusLine {
     pub(crate) version: Version,
     pub(crate) status: StatusCode,
+    /// Without its CRLF.
+    len: u32,
+}
+
+/// What is known of a field section before it is parsed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lines {
+    /// It has been found, with so many lines: it is all that is left of the input.
+    Found(usize),
+    /// It may be there, with at most so many lines. Most come whole, and are then looked at once.
+    AtMost(usize),
+}
+
+impl Lines {
+    /// Of a request of which that is left.
+    pub(crate) fn of_request(left: &[u8], max: usize) -> Self {
+        Self::AtMost(max.min(if left.len() > SHORT_SECTION_BYTES { 32 } else { 16 }))
+    }
+
+    /// Of a response. What is left of one says nothing: there may be content.
+    pub(crate) fn of_response(max: usize) -> Self {
+        Self::AtMost(max.min(16))
+    }
+}
+
+/// A head that has been parsed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parsed {
+    /// Its bytes.
+    pub(crate) len: usize,
+    /// The connection may carry another exchange.
+    pub(crate) persistent: bool,
 }
 
 /// Checks the method byte by byte, so that a peer that speaks something else is refused at its first bytes.
@@ -122,26 +156,26 @@ pub(crate) fn status_line(line: &[u8]) -> Result<StatusLine, Kind> {
     if !is_value(reason) || status.as_u16() >= 600 {
         return Err(Kind::StatusLine);
     }
-    Ok(StatusLine { version, status })
+    Ok(StatusLine { version, status, len: small(line.len()) })
 }
 
-/// Fills `head` from a complete request head, of which `line` has been checked and `scan` has found the fields.
-/// Says whether the connection may carry another exchange.
+/// Fills `head` from a request head, of which `line` has been checked. None if its field section is to be found first.
 pub(crate) fn request(
     input: &[u8],
     line: &RequestLine,
-    scan: &Scan,
+    lines: Lines,
     underscores: Underscores,
     head: &mut RequestHead,
-) -> Result<bool, Kind> {
-    head.clear();
+) -> Result<Option<Parsed>, Kind> {
     let (method, target, section) = line.split(input);
+    let mut said = Said::default();
+    let read = |headers: &[Header<'_>], section: &[u8]| {
+        head.clear();
+        said.read(headers, section, Side::Client(underscores), &mut head.fields)
+    };
+    let Some(section_len) = with_headers(section, lines, read)? else { return Ok(None) };
     head.method = Method::from_bytes(method).map_err(|_| Kind::Method)?;
     head.version = line.version;
-    let mut said = Said::default();
-    with_headers(section, scan.lines(), |headers| {
-        said.read(headers, section, Side::Client(underscores), &mut head.fields)
-    })?;
     if said.hosts > 1 || (said.hosts == 0 && line.version == Version::Http11) {
         return Err(Kind::HostCount);
     }
@@ -166,7 +200,8 @@ pub(crate) fn request(
     // A client of HTTP/1.0 that posts without a length may mean "until I close". It gets its answer, and whatever
     // follows is never taken for a request (RFC 9112 §6.3).
     let endless = !http11 && said.content_length.is_none() && !bodiless(&head.method);
-    Ok(!endless && said.persistent(line.version))
+    let len = input.len().saturating_sub(section.len()).saturating_add(section_len);
+    Ok(Some(Parsed { len, persistent: !endless && said.persistent(line.version) }))
 }
 
 fn bodiless(method: &Method) -> bool {
@@ -182,25 +217,24 @@ pub(crate) struct Asked {
     pub(crate) upgrade: Option<Upgrade>,
 }
 
-/// Fills `head` from a complete response head whose status line has `line_len` bytes. Says whether the connection
-/// may carry another exchange.
+/// Fills `head` from a response head with this status line. None if its field section is to be found first.
 pub(crate) fn response(
     input: &[u8],
-    line_len: usize,
-    scan: &Scan,
+    line: StatusLine,
+    lines: Lines,
     asked: Asked,
     head: &mut ResponseHead,
-) -> Result<bool, Kind> {
-    head.clear();
-    let (line, section) = input.split_at_checked(line_len).ok_or(Kind::StatusLine)?;
-    let StatusLine { version, status } = status_line(line)?;
-    let section = section.get(2..).unwrap_or_default();
+) -> Result<Option<Parsed>, Kind> {
+    let StatusLine { version, status, .. } = line;
+    let section = input.get((line.len as usize).saturating_add(2)..).unwrap_or_default();
+    let mut said = Said::default();
+    let read = |headers: &[Header<'_>], section: &[u8]| {
+        head.clear();
+        said.read(headers, section, Side::Origin, &mut head.fields)
+    };
+    let Some(section_len) = with_headers(section, lines, read)? else { return Ok(None) };
     head.status = status;
     head.version = version;
-    let mut said = Said::default();
-    with_headers(section, scan.lines(), |headers| {
-        said.read(headers, section, Side::Origin, &mut head.fields)
-    })?;
     let (length, coding) = (said.content_length, said.transfer_encoding);
     head.content =
         framing::response(version, status, asked.head, length, coding).map_err(|error| error.kind)?;
@@ -221,12 +255,13 @@ pub(crate) fn response(
         _ => framing::has_no_content(status) && declares,
     };
     let delimited = head.content != Length::UntilClose;
-    Ok(said.persistent(version) && delimited && !doubtful)
+    let len = input.len().saturating_sub(section.len()).saturating_add(section_len);
+    Ok(Some(Parsed { len, persistent: said.persistent(version) && delimited && !doubtful }))
 }
 
 /// Reads a complete trailer section. What must not stand in one is left out (RFC 9110 §6.5.1).
 pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fields) -> Result<(), Kind> {
-    with_headers(section, lines, |headers| {
+    with_headers(section, Lines::Found(lines), |headers, section| {
         fields.load(section);
         for header in headers {
             let known = Known::of(header.name.as_bytes());
@@ -236,6 +271,7 @@ pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fi
         }
         Ok(())
     })
+    .map(|_| ())
     .map_err(|kind| if kind == Kind::Field { Kind::Trailer } else { kind })
 }
 
@@ -247,30 +283,60 @@ pub(crate) enum Side {
     Origin,
 }
 
-/// Parses a field section that ends with its empty line.
-fn with_headers<T>(
+/// Parses a field section that ends with its empty line, and gives its length with that line. None if nothing is to be
+/// said of it before its lines have been found.
+fn with_headers(
     section: &[u8],
-    lines: usize,
-    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
-) -> Result<T, Kind> {
+    lines: Lines,
+    read: impl FnOnce(&[Header<'_>], &[u8]) -> Result<(), Kind>,
+) -> Result<Option<usize>, Kind> {
     // Setting up slots that nobody needs costs more than parsing what is there.
-    match lines {
-        0..=16 => parse_headers(section, &mut [EMPTY_HEADER; 16], read),
-        17..=32 => parse_headers(section, &mut [EMPTY_HEADER; 32], read),
-        33..=128 => parse_headers(section, &mut [EMPTY_HEADER; 128], read),
-        _ => parse_headers(section, &mut vec![EMPTY_HEADER; lines], read),
+    let (Lines::Found(count) | Lines::AtMost(count)) = lines;
+    match count {
+        0..=16 => parse_headers(section, lines, &mut [EMPTY_HEADER; 16], read),
+        17..=32 => parse_headers(section, lines, &mut [EMPTY_HEADER; 32], read),
+        33..=128 => parse_headers(section, lines, &mut [EMPTY_HEADER; 128], read),
+        _ => parse_headers(section, lines, &mut vec![EMPTY_HEADER; count], read),
     }
 }
 
-fn parse_headers<'b, T>(
+fn parse_headers<'b>(
     section: &'b [u8],
+    lines: Lines,
     slots: &mut [Header<'b>],
-    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
-) -> Result<T, Kind> {
-    match httparse::parse_headers(section, slots) {
-        Ok(httparse::Status::Complete((length, headers))) if length == section.len() => read(headers),
-        _ => Err(Kind::Field),
+    read: impl FnOnce(&[Header<'_>], &[u8]) -> Result<(), Kind>,
+) -> Result<Option<usize>, Kind> {
+    let parsed = match httparse::parse_headers(section, slots) {
+        Ok(httparse::Status::Complete((len, headers))) => Some((len, headers)),
+        _ => None,
+    };
+    match (lines, parsed) {
+        (Lines::Found(_), Some((len, headers))) if len == section.len() => read(headers, section)?,
+        (Lines::Found(_), _) => return Err(Kind::Field),
+        (Lines::AtMost(max), Some((len, headers))) => {
+            let section = section.get(..len).unwrap_or_default();
+            if headers.len() > max || !has_strict_lines(section, headers) {
+                return Ok(None);
+            }
+            read(headers, section)?;
+            return Ok(Some(len));
+        }
+        // Whoever looks for its lines will know what is wrong, or what has not come.
+        (Lines::AtMost(_), None) => return Ok(None),
     }
+    Ok(Some(section.len()))
+}
+
+/// Whether each line ends with CRLF. The parser has seen to it that there is no CR and no NUL elsewhere, but takes a
+/// lone LF for the end of a line.
+fn has_strict_lines(section: &[u8], headers: &[Header<'_>]) -> bool {
+    let starts = headers.iter().map(|header| range_in(section, header.name.as_bytes()).start);
+    starts.chain([section.len().saturating_sub(2), section.len()]).enumerate().all(
+        |(at, start)| match start {
+            0 => at == 0,
+            _ => at > 0 && section.get(..start).is_some_and(|before| before.ends_with(b"\r\n")),
+        },
+    )
 }
 
 /// What the fields of a head say that is not kept among them.

@@ -28,10 +28,22 @@ pub(crate) struct Bounds {
     pub(crate) too_many: Kind,
 }
 
+impl Bounds {
+    /// As much as may be looked at.
+    pub(crate) fn window<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        input.get(..self.bytes_max).unwrap_or(input)
+    }
+}
+
 impl Scan {
     /// Whether any byte has been looked at.
     pub(crate) const fn begun(&self) -> bool {
         self.at > 0
+    }
+
+    /// Whether the start line has been found, and of the field section nothing has been looked at.
+    pub(crate) const fn at_fields(&self) -> bool {
+        self.at > 0 && self.at == self.line_start && self.lines == 0
     }
 
     /// How many field lines there are.
@@ -59,7 +71,7 @@ impl Scan {
 
     /// Looks for the empty line that ends the field section. Gives the length of the head with that line.
     pub(crate) fn fields(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<usize>, Kind> {
-        let window = input.get(..bounds.bytes_max).unwrap_or(input);
+        let window = bounds.window(input);
         while let Some(end) = self.line(window, bounds.bytes_max)? {
             if end == self.line_start as usize {
                 return Ok(Some(self.at as usize));

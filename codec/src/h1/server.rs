@@ -1,7 +1,7 @@
 //! The side of a connection that receives requests and sends responses.
 
 use super::content::{Incoming, Outgoing};
-use super::parse::{self, RequestLine, Side};
+use super::parse::{self, Lines, Parsed, RequestLine, Side};
 use super::scan::{Bounds, Scan};
 use super::{Event, Received, Wrap, emit};
 use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
@@ -302,11 +302,9 @@ impl Server {
             lines_max: limits.request_fields_max,
             too_many: Kind::TooManyFields,
         };
-        let Some(len) = start.scan.fields(input, &bounds)? else {
+        let Some(Parsed { len, persistent }) = start.fields(limits, input, &bounds, head)? else {
             return Ok(Received { consumed: skipped, event: Event::NeedMore });
         };
-        let input = input.get(..len).unwrap_or_default();
-        let persistent = parse::request(input, &line, &start.scan, limits.underscores, head)?;
         self.keep_alive &= persistent;
         self.request.content = head.content;
         self.request.accepts_trailers = head.accepts_trailers;
@@ -370,6 +368,28 @@ impl Start {
         let line = input.get(..len).unwrap_or_default();
         self.line = Some(parse::request_line(line, self.method_len as usize)?);
         Ok(self.line)
+    }
+
+    /// Fills `head` when the fields are complete.
+    fn fields(
+        &mut self,
+        limits: &Limits,
+        input: &[u8],
+        bounds: &Bounds,
+        head: &mut RequestHead,
+    ) -> Result<Option<Parsed>, Kind> {
+        let Some(line) = &self.line else { return Ok(None) };
+        if self.scan.at_fields() {
+            let window = bounds.window(input);
+            let lines = Lines::of_request(window, bounds.lines_max);
+            let parsed = parse::request(window, line, lines, limits.underscores, head)?;
+            if parsed.is_some() {
+                return Ok(parsed);
+            }
+        }
+        let Some(len) = self.scan.fields(input, bounds)? else { return Ok(None) };
+        let input = input.get(..len).unwrap_or_default();
+        parse::request(input, line, Lines::Found(self.scan.lines()), limits.underscores, head)
     }
 }
 

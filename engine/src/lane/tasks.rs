@@ -5,7 +5,7 @@ use crate::{io, metrics::Metric, sink::Event};
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
 };
 
@@ -28,22 +28,22 @@ impl Lane {
     ) {
         let lane = self.clone();
         io::spawn(async move {
-            let mut ended = lane.until_cut(caught(first)).await;
+            let mut ended = lane.until_cut(pin!(first)).await;
             while let Some(Err(message)) = ended {
                 lane.0.metrics.count(Metric::EnginePanics);
                 lane.event(&Event::LanePanicked { lane: lane.id(), message });
                 if !again {
                     return;
                 }
-                ended = lane.until_cut(caught(next())).await;
+                ended = lane.until_cut(pin!(next())).await;
             }
         });
     }
 
-    /// Polls `task` until it ends, or drops it when the lane ends: the runtime itself would keep it for ever.
-    async fn until_cut<T>(&self, task: impl Future<Output = T>) -> Option<T> {
+    /// Polls `task` until it ends or panics, or leaves it when the lane ends: the runtime itself would keep it for ever.
+    async fn until_cut<T>(&self, task: Pin<&mut impl Future<Output = T>>) -> Option<Result<T, String>> {
         let place = Place::take(self);
-        let mut task = pin!(task);
+        let mut task = pin!(caught(task));
         poll_fn(|cx| {
             if self.is_cut() {
                 return Poll::Ready(None);
@@ -90,10 +90,10 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Polls `task`; a panic in it becomes its words. It is never polled again after that, only dropped.
-pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, String> {
-    let mut task = pin!(task);
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+/// Polls `task`; a panic in it becomes its words. It is never polled again after that, only dropped. It stays where it is:
+/// what is given to an `async fn` by value is moved once more, and futures are large.
+pub(crate) async fn caught<T>(mut task: Pin<&mut impl Future<Output = T>>) -> Result<T, String> {
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(payload) => Poll::Ready(Err(panic_message(&*payload))),
     })

@@ -36,7 +36,8 @@ pub(crate) async fn serve(exchange: &Rc<Exchange>, serve: Serve) -> Result<()> {
     let connection = exchange.connection();
     let first = connection.take_input();
     let tunnel = Tunnel::new(Other::Client(exchange.clone()), first);
-    let mut serving = pin!(caught((serve.0)(tunnel)));
+    let serving = pin!((serve.0)(tunnel));
+    let mut serving = pin!(caught(serving));
     poll_fn(|cx| {
         exchange.begin_wait(cx);
         match serving.as_mut().poll(cx) {

@@ -35,7 +35,6 @@ thread_local! {
 struct Loop {
     tasks: Tasks,
     sources: Sources,
-    kernel: RefCell<Kernel>,
     /// What the kernel has said, between looks.
     fired: Cell<Vec<Fired>>,
     /// Where the eventfd of [`Tasks::bell`] is among the sources.
@@ -61,8 +60,7 @@ impl Runtime {
     fn on(kernel: Kernel) -> io::Result<Self> {
         let inner = Loop {
             tasks: Tasks::new()?,
-            sources: Sources::default(),
-            kernel: RefCell::new(kernel),
+            sources: Sources::new(kernel),
             fired: Cell::default(),
             bell: Cell::new(None),
             has_failed: Cell::new(false),
@@ -120,7 +118,7 @@ impl Drop for Runtime {
 impl Loop {
     fn look(&self, blocks: bool) -> io::Result<()> {
         let mut fired = self.fired.take();
-        let looked = self.kernel.borrow_mut().look(blocks, &mut fired);
+        let looked = self.sources.look(blocks, &mut fired);
         for fired in fired.drain(..) {
             self.sources.fired(fired);
             if self.bell.get().is_some_and(|bell| bell.is_of(fired)) {
@@ -141,7 +139,7 @@ impl Loop {
 
     fn keep_listening(&self) -> io::Result<()> {
         let place = self.bell.get().expect("it is set before");
-        self.sources.keep((place, self.tasks.bell()), &self.kernel)
+        self.sources.keep((place, self.tasks.bell()))
     }
 }
 
@@ -200,17 +198,17 @@ impl Watched {
 
     /// Ready when there may be something to do in a direction: see [`sources`].
     pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.home.sources.poll(self.at(), direction, cx, &self.home.kernel)
+        self.home.sources.poll(self.at(), direction, cx)
     }
 
     /// Ready when the system says so, for what nobody says to be exhausted.
     pub(crate) fn poll_once(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.home.sources.poll_once(self.at(), direction, cx, &self.home.kernel)
+        self.home.sources.poll_once(self.at(), direction, cx)
     }
 
     /// Has the loop take note of what comes, and wake nobody.
     pub(crate) fn listen(&self) {
-        self.home.sources.listen(self.at(), &self.home.kernel);
+        self.home.sources.listen(self.at());
     }
 
     /// A call has found that there is nothing more to do in a direction for now.
@@ -227,7 +225,7 @@ impl AsRawFd for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.home.sources.remove(self.at(), &self.home.kernel);
+        self.home.sources.remove(self.at());
     }
 }
 

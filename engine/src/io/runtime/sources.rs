@@ -119,14 +119,23 @@ impl Place {
 /// A descriptor and its place.
 pub(super) type At = (Place, RawFd);
 
-/// All of them.
-#[derive(Default)]
+/// All of them, and the kernel that is asked about them.
 pub(super) struct Sources {
     places: RefCell<Vec<Source>>,
     free: RefCell<Vec<u32>>,
+    kernel: RefCell<Kernel>,
 }
 
 impl Sources {
+    pub(super) fn new(kernel: Kernel) -> Self {
+        Self { places: RefCell::default(), free: RefCell::default(), kernel: RefCell::new(kernel) }
+    }
+
+    /// Looks at what has come about; if `blocks`, waits until something has.
+    pub(super) fn look(&self, blocks: bool, into: &mut Vec<Fired>) -> io::Result<()> {
+        self.kernel.borrow_mut().look(blocks, into)
+    }
+
     pub(super) fn add(&self) -> Place {
         let mut places = self.places.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -137,17 +146,18 @@ impl Sources {
     }
 
     /// Forgets a descriptor, before it is closed.
-    pub(super) fn remove(&self, (place, fd): At, kernel: &RefCell<Kernel>) {
+    pub(super) fn remove(&self, (place, fd): At) {
         let gone = {
             let source = &mut self.places.borrow_mut()[place.index as usize];
             // What the loop still says of it is of another generation.
             let generation = source.generation.wrapping_add(1) & (u32::MAX >> 1);
             std::mem::replace(source, Source { generation, ..Source::default() })
         };
+        let mut kernel = self.kernel.borrow_mut();
         match gone.armed {
-            Armed::Once => kernel.borrow_mut().disarm(fd, place.token(false)),
-            Armed::Stays => kernel.borrow_mut().disarm(fd, place.token(true)),
-            Armed::Over => kernel.borrow_mut().forget(fd),
+            Armed::Once => kernel.disarm(fd, place.token(false)),
+            Armed::Stays => kernel.disarm(fd, place.token(true)),
+            Armed::Over => kernel.forget(fd),
             Armed::Never => {}
         }
         self.free.borrow_mut().push(place.index);
@@ -155,12 +165,25 @@ impl Sources {
 
     /// Waits until there may be something to do in a direction, as far as anybody knows: if nothing was said to be exhausted,
     /// that is at once.
-    pub(super) fn poll(
+    pub(super) fn poll(&self, at: At, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        self.wait(at, direction, cx, |source| self.arm(source, at, direction))
+    }
+
+    /// The same for once, whatever was found before: ready when the system says so.
+    pub(super) fn poll_once(&self, at: At, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let waited = self.wait(at, direction, cx, |source| self.arm_once(source, at, direction));
+        if waited.is_ready() {
+            self.places.borrow_mut()[at.0.index as usize].ready = 0;
+        }
+        waited
+    }
+
+    fn wait(
         &self,
-        (place, fd): At,
+        (place, _): At,
         direction: Direction,
         cx: &Context<'_>,
-        kernel: &RefCell<Kernel>,
+        arm: impl FnOnce(&mut Source) -> io::Result<()>,
     ) -> Poll<io::Result<()>> {
         let (armed, _before) = {
             let source = &mut self.places.borrow_mut()[place.index as usize];
@@ -168,36 +191,31 @@ impl Sources {
                 return Poll::Ready(Ok(()));
             }
             let before = source.waiters[direction as usize].wait(cx);
-            (Self::arm(source, (place, fd), direction, kernel), before)
+            (arm(source), before)
         };
         armed.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
     }
 
     /// Has the loop wait for something to receive, and wakes nobody then.
-    pub(super) fn listen(&self, (place, fd): At, kernel: &RefCell<Kernel>) {
-        let source = &mut self.places.borrow_mut()[place.index as usize];
+    pub(super) fn listen(&self, at: At) {
+        let source = &mut self.places.borrow_mut()[at.0.index as usize];
         source.waiters[Direction::In as usize].waits = false;
         if !source.is_ready(Direction::In) {
             // An error shows itself when somebody waits.
-            let _ = Self::arm(source, (place, fd), Direction::In, kernel);
+            let _ = self.arm(source, at, Direction::In);
         }
     }
 
-    fn arm(
-        source: &mut Source,
-        (place, fd): At,
-        direction: Direction,
-        kernel: &RefCell<Kernel>,
-    ) -> io::Result<()> {
+    fn arm(&self, source: &mut Source, (place, fd): At, direction: Direction) -> io::Result<()> {
         match (source.armed, direction) {
             (Armed::Stays, _) | (Armed::Once, Direction::In) => Ok(()),
             (Armed::Never, Direction::In) => {
-                kernel.borrow_mut().arm(fd, FOR_IN, false, place.token(false))?;
+                self.kernel.borrow_mut().arm(fd, FOR_IN, false, place.token(false))?;
                 source.armed = Armed::Once;
                 Ok(())
             }
             (was, _) => {
-                let mut kernel = kernel.borrow_mut();
+                let mut kernel = self.kernel.borrow_mut();
                 if was == Armed::Once {
                     kernel.disarm(fd, place.token(false));
                 }
@@ -208,36 +226,19 @@ impl Sources {
         }
     }
 
-    /// The same for once, whatever was found before: ready when the system says so.
-    pub(super) fn poll_once(
-        &self,
-        (place, fd): At,
-        direction: Direction,
-        cx: &Context<'_>,
-        kernel: &RefCell<Kernel>,
-    ) -> Poll<io::Result<()>> {
-        let (armed, _before) = {
-            let source = &mut self.places.borrow_mut()[place.index as usize];
-            if source.is_ready(direction) {
-                source.ready = 0;
-                return Poll::Ready(Ok(()));
-            }
-            let before = source.waiters[direction as usize].wait(cx);
+    fn arm_once(&self, source: &mut Source, (place, fd): At, direction: Direction) -> io::Result<()> {
+        if source.armed != Armed::Once {
             let mask = if direction == Direction::In { FOR_IN } else { FOR_OUT };
-            let armed = match source.armed {
-                Armed::Once => Ok(()),
-                _ => kernel.borrow_mut().arm(fd, mask, false, place.token(false)),
-            };
-            source.armed = if armed.is_ok() { Armed::Once } else { source.armed };
-            (armed, before)
-        };
-        armed.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
+            self.kernel.borrow_mut().arm(fd, mask, false, place.token(false))?;
+            source.armed = Armed::Once;
+        }
+        Ok(())
     }
 
     /// Has the loop say each time that something comes, although nobody ever receives it.
-    pub(super) fn keep(&self, (place, fd): At, kernel: &RefCell<Kernel>) -> io::Result<()> {
+    pub(super) fn keep(&self, (place, fd): At) -> io::Result<()> {
         let source = &mut self.places.borrow_mut()[place.index as usize];
-        kernel.borrow_mut().arm(fd, FOR_IN, true, place.token(true))?;
+        self.kernel.borrow_mut().arm(fd, FOR_IN, true, place.token(true))?;
         source.armed = Armed::Stays;
         Ok(())
     }
