@@ -16,6 +16,19 @@ use std::{
     time::Duration,
 };
 
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// By which it is told.
+    pub(crate) token: u64,
+    /// See poll(2).
+    pub(crate) events: u32,
+    /// From now on, each time that it comes about anew; else once.
+    pub(crate) stays: bool,
+    /// A wait for this descriptor is over, and has not been taken back.
+    pub(crate) again: bool,
+}
+
 /// Something that was waited for has come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fired {

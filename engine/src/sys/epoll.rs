@@ -1,6 +1,6 @@
 //! The same by epoll(7), where there is no io_uring.
 
-use super::{Fired, checked};
+use super::{Fired, Wanted, checked};
 use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
@@ -30,17 +30,11 @@ impl Epoll {
         checked(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), what, fd, &raw mut event) }).map(drop)
     }
 
-    /// Waits for `mask`, once or from now on, each time that it comes about anew. There is one wait for a descriptor: a
-    /// new one takes the place of the last.
-    pub(crate) fn arm(&self, fd: RawFd, mask: u32, stays: bool, token: u64) -> io::Result<()> {
-        let how = if stays { libc::EPOLLET } else { libc::EPOLLONESHOT };
-        let events = mask | how.cast_unsigned();
-        match self.control(libc::EPOLL_CTL_ADD, fd, events, token) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.control(libc::EPOLL_CTL_MOD, fd, events, token)
-            }
-            added => added,
-        }
+    /// Waits for something that comes about at a descriptor, which is in the table already if it was waited for before.
+    pub(crate) fn arm(&self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
+        let how = if wanted.stays { libc::EPOLLET } else { libc::EPOLLONESHOT };
+        let what = if wanted.again { libc::EPOLL_CTL_MOD } else { libc::EPOLL_CTL_ADD };
+        self.control(what, fd, wanted.events | how.cast_unsigned(), wanted.token)
     }
 
     /// Takes the wait for a descriptor back. Closing would do the same, unless there is a duplicate of it.

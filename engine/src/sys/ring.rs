@@ -1,6 +1,6 @@
 //! A ring of io_uring that does nothing but wait for descriptors (io_uring(7)).
 
-use super::Fired;
+use super::{Fired, Wanted};
 use io_uring::{
     EnterFlags, IoUring, cqueue, opcode,
     squeue::{self, Flags},
@@ -33,9 +33,10 @@ impl Ring {
         Ok(Self(ring))
     }
 
-    /// Waits for `mask`, once or from now on, each time that it comes about anew.
-    pub(crate) fn arm(&mut self, fd: RawFd, mask: u32, stays: bool, token: u64) -> io::Result<()> {
-        self.push(&opcode::PollAdd::new(types::Fd(fd), mask).multi(stays).build().user_data(token))
+    /// Waits for something that comes about at a descriptor.
+    pub(crate) fn arm(&mut self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
+        let Wanted { token, events, stays, .. } = wanted;
+        self.push(&opcode::PollAdd::new(types::Fd(fd), events).multi(stays).build().user_data(token))
     }
 
     /// Takes a wait back. The kernel holds on to the descriptor until it has seen this, which is at the next look.

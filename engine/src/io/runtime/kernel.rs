@@ -1,6 +1,6 @@
 //! What the loop waits on: a ring, or epoll.
 
-use crate::sys::{Epoll, Fired, Ring};
+use crate::sys::{Epoll, Fired, Ring, Wanted};
 use std::{io, os::fd::RawFd};
 
 #[expect(clippy::large_enum_variant, reason = "a lane has one, and it is used all the time")]
@@ -10,10 +10,10 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
-    pub(super) fn arm(&mut self, fd: RawFd, mask: u32, stays: bool, token: u64) -> io::Result<()> {
+    pub(super) fn arm(&mut self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
         match self {
-            Self::Ring(ring) => ring.arm(fd, mask, stays, token),
-            Self::Epoll(epoll) => epoll.arm(fd, mask, stays, token),
+            Self::Ring(ring) => ring.arm(fd, wanted),
+            Self::Epoll(epoll) => epoll.arm(fd, wanted),
         }
     }
 

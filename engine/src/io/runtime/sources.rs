@@ -6,7 +6,7 @@
 //! taken note of here, and holds until a call has found that there is no more ([`exhausted`](Sources::exhausted)).
 
 use super::kernel::Kernel;
-use crate::sys::Fired;
+use crate::sys::{Fired, Wanted};
 use std::{
     cell::RefCell,
     io,
@@ -206,40 +206,38 @@ impl Sources {
         }
     }
 
-    fn arm(&self, source: &mut Source, (place, fd): At, direction: Direction) -> io::Result<()> {
+    fn arm(&self, source: &mut Source, at: At, direction: Direction) -> io::Result<()> {
         match (source.armed, direction) {
             (Armed::Stays, _) | (Armed::Once, Direction::In) => Ok(()),
-            (Armed::Never, Direction::In) => {
-                self.kernel.borrow_mut().arm(fd, FOR_IN, false, place.token(false))?;
-                source.armed = Armed::Once;
-                Ok(())
+            (Armed::Never, Direction::In) => self.begin(source, at, FOR_IN, Armed::Once),
+            (Armed::Once, Direction::Out) => {
+                self.kernel.borrow_mut().disarm(at.1, at.0.token(false));
+                source.armed = Armed::Never;
+                self.begin(source, at, FOR_BOTH, Armed::Stays)
             }
-            (was, _) => {
-                let mut kernel = self.kernel.borrow_mut();
-                if was == Armed::Once {
-                    kernel.disarm(fd, place.token(false));
-                }
-                kernel.arm(fd, FOR_BOTH, true, place.token(true))?;
-                source.armed = Armed::Stays;
-                Ok(())
-            }
+            (Armed::Never | Armed::Over, _) => self.begin(source, at, FOR_BOTH, Armed::Stays),
         }
     }
 
-    fn arm_once(&self, source: &mut Source, (place, fd): At, direction: Direction) -> io::Result<()> {
-        if source.armed != Armed::Once {
-            let mask = if direction == Direction::In { FOR_IN } else { FOR_OUT };
-            self.kernel.borrow_mut().arm(fd, mask, false, place.token(false))?;
-            source.armed = Armed::Once;
+    fn arm_once(&self, source: &mut Source, at: At, direction: Direction) -> io::Result<()> {
+        if source.armed == Armed::Once {
+            return Ok(());
         }
-        Ok(())
+        self.begin(source, at, if direction == Direction::In { FOR_IN } else { FOR_OUT }, Armed::Once)
     }
 
     /// Has the loop say each time that something comes, although nobody ever receives it.
-    pub(super) fn keep(&self, (place, fd): At) -> io::Result<()> {
-        let source = &mut self.places.borrow_mut()[place.index as usize];
-        self.kernel.borrow_mut().arm(fd, FOR_IN, true, place.token(true))?;
-        source.armed = Armed::Stays;
+    pub(super) fn keep(&self, at: At) -> io::Result<()> {
+        let source = &mut self.places.borrow_mut()[at.0.index as usize];
+        self.begin(source, at, FOR_IN, Armed::Stays)
+    }
+
+    /// A wait of one kind or the other, where none is under way.
+    fn begin(&self, source: &mut Source, (place, fd): At, events: u32, armed: Armed) -> io::Result<()> {
+        let stays = armed == Armed::Stays;
+        let again = source.armed == Armed::Over;
+        self.kernel.borrow_mut().arm(fd, Wanted { token: place.token(stays), events, stays, again })?;
+        source.armed = armed;
         Ok(())
     }
 
