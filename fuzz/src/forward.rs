@@ -18,6 +18,8 @@ pub(crate) fn next_hop() -> Limits {
     limits.request_fields_max *= 2;
     limits.response_head_bytes_max *= 2;
     limits.response_fields_max *= 2;
+    // The origin's own, and whatever the application says between them.
+    limits.interim_responses_max = u32::MAX;
     limits
 }
 
