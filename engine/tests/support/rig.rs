@@ -7,6 +7,8 @@ use corelane_engine::{
 };
 use std::{
     net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
     sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
@@ -23,12 +25,27 @@ pub(crate) fn on_both(test: impl Fn(Driver) + Sync) {
     });
 }
 
-/// A handler that is an async closure.
-pub(crate) struct Fun<F>(pub(crate) F);
+type Answer = Pin<Box<dyn Future<Output = Result<Response>>>>;
 
-impl<F: AsyncFn(Request) -> Result<Response> + 'static> Handler for Fun<F> {
+/// A handler that is an async closure. It is one type whatever the closure is: the compiler makes the engine's code anew
+/// for each type of handler, and tests have hundreds.
+pub(crate) struct Fun {
+    answer: Box<dyn Fn(Request) -> Answer>,
+}
+
+#[expect(non_snake_case, reason = "it reads like the type that it makes")]
+pub(crate) fn Fun(handle: impl AsyncFn(Request) -> Result<Response> + 'static) -> Fun {
+    let handle = Rc::new(handle);
+    let answer = move |request| -> Answer {
+        let handle = handle.clone();
+        Box::pin(async move { handle(request).await })
+    };
+    Fun { answer: Box::new(answer) }
+}
+
+impl Handler for Fun {
     async fn handle(&self, request: Request) -> Result<Response> {
-        (self.0)(request).await
+        (self.answer)(request).await
     }
 }
 

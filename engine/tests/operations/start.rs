@@ -1,17 +1,14 @@
 //! Starting, failing to, and what is left of an engine that could not.
 
-mod support;
-
-use corelane_engine::{Address, Driver, Engine, Error, Handle, Response, Running, StartError, StatusCode};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use support::{
+use crate::support::{
     clock::until,
     peer::Peer,
     rig::{Fun, Rig, on_both},
 };
+use corelane_engine::{Address, Driver, Engine, Error, Handle, Response, Running, StartError, StatusCode};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
-fn answers() -> Result<Fun<impl AsyncFn(corelane_engine::Request) -> corelane_engine::Result<Response>>, Error>
-{
+fn answers() -> Result<Fun, Error> {
     Ok(Fun(async |_| Ok(Response::text(StatusCode::OK, "here\n"))))
 }
 

@@ -1,17 +1,15 @@
 //! Rate limits over lanes and listeners.
 
-mod support;
-
+use crate::support::{
+    clock::now,
+    peer::Peer,
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Engine, Handler, Lane, RateLimit, RateLimiter, Request, Response, Result, StatusCode,
     balancer::count::Limit,
 };
 use std::{collections::HashSet, thread, time::Duration};
-use support::{
-    clock::now,
-    peer::Peer,
-    rig::{Fun, Rig, on_both},
-};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

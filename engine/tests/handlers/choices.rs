@@ -1,18 +1,16 @@
 //! Where the standard leaves a choice, and a setting makes it.
 
-mod support;
-
+use crate::support::{
+    Balancer, PATIENCE,
+    peer::{Peer, Scripted, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Driver, End, Engine, Metric, Request, Response, Settings, StatusCode, Underscores, Upstream,
 };
 use std::{
     rc::Rc,
     sync::mpsc::{Sender, channel},
-};
-use support::{
-    Balancer, PATIENCE,
-    peer::{Peer, Scripted, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 fn with(change: impl Fn(&mut Settings)) -> Settings {

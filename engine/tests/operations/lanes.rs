@@ -1,7 +1,11 @@
 //! Several lanes: what they lend each other, what they may only have together, and what becomes of one that fails.
 
-mod support;
-
+use crate::support::{
+    PATIENCE,
+    clock::{compute, poll, until},
+    peer::{Peer, Scripted, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Builder, Cluster, Driver, Engine, Error, Event, Handler, Lane, Metric, Request, Response, Result,
     StatusCode, Upstream,
@@ -14,12 +18,6 @@ use std::{
     },
     thread,
     time::Duration,
-};
-use support::{
-    PATIENCE,
-    clock::{compute, poll, until},
-    peer::{Peer, Scripted, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 /// Forwards, and says on which lane.
@@ -37,7 +35,7 @@ fn forwarding(builder: Builder, cluster: Cluster) -> Builder {
     builder.serve("127.0.0.1:0", move |lane| Ok(Tells(lane.upstream(&cluster), lane.id())))
 }
 
-fn lane_of(message: &support::peer::Message) -> usize {
+fn lane_of(message: &crate::support::peer::Message) -> usize {
     message.field("x-lane").expect("the lane").parse().expect("a number")
 }
 

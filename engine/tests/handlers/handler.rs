@@ -1,7 +1,10 @@
 //! What a handler may do, and what becomes of its client, of its record, and of everybody else.
 
-mod support;
-
+use crate::support::{
+    clock::{now, timed, until},
+    peer::Peer,
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{Driver, End, Error, Event, Lane, Metric, Request, Response, Result, StatusCode};
 use std::{
     future::{Future, poll_fn},
@@ -12,11 +15,6 @@ use std::{
     },
     task::Poll,
     time::Duration,
-};
-use support::{
-    clock::{now, timed, until},
-    peer::Peer,
-    rig::{Fun, Rig, on_both},
 };
 
 /// Waits on the lane until the test says so.

@@ -1,15 +1,13 @@
 //! Proxies before us whose word is taken, and everybody else's.
 
-mod support;
-
+use crate::support::{
+    peer::{Message, Peer, Scripted, SocketPath, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Address, Cluster, Driver, Engine, Network, Request, Response, Settings, StatusCode, Trail, Upstream,
 };
 use std::{collections::HashSet, net::IpAddr};
-use support::{
-    peer::{Message, Peer, Scripted, SocketPath, ok},
-    rig::{Fun, Rig, on_both},
-};
 
 /// Says in which fields the way of a request was told to it.
 fn teller() -> Scripted {
@@ -158,7 +156,7 @@ fn b_70_requests_belong_to_the_client_and_not_to_the_proxy() {
         let builder =
             Engine::builder().driver(driver).settings(trusting(&["127.0.0.1"], Trail::XForwardedFor));
         let rig = Rig::start(
-            builder.serve("127.0.0.1:0", move |lane| Ok(support::Balancer(lane.upstream(&cluster)))),
+            builder.serve("127.0.0.1:0", move |lane| Ok(crate::support::Balancer(lane.upstream(&cluster)))),
         );
         let mut client = Peer::connect(rig.address());
         let used: HashSet<String> = (0..32)

@@ -1,7 +1,10 @@
 //! Which endpoint gets a request, and from where it is connected to.
 
-mod support;
-
+use crate::support::{
+    Balancer,
+    peer::{Peer, Scripted, SocketPath, UnixOrigin, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Cluster, Driver, Request, Upstream,
     balancer::{Candidates, Choose, EndpointId, Factory, Outcome, Rng},
@@ -14,11 +17,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
-};
-use support::{
-    Balancer,
-    peer::{Peer, Scripted, SocketPath, UnixOrigin, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 /// Answers with its number.
@@ -161,7 +159,7 @@ fn b_01_a_source_that_cannot_be_is_said() {
 fn b_01_a_unix_socket_has_no_source() {
     on_both(|driver| {
         let path = SocketPath::new();
-        let _origin = UnixOrigin::start(&path.0, support::peer::echo);
+        let _origin = UnixOrigin::start(&path.0, crate::support::peer::echo);
         let cluster =
             Cluster::round_robin([path.text()]).source(Ipv4Addr::LOCALHOST.into()).resolve().unwrap();
         let rig = Rig::serve(driver, move |lane| Ok(Balancer(lane.upstream(&cluster))));

@@ -1,7 +1,9 @@
 //! Connections of a lane's own, and waits that are exact.
 
-mod support;
-
+use crate::support::{
+    PATIENCE,
+    rig::{Fun, on_both},
+};
 use corelane_engine::{Address, Engine, Lane, Link, Response, StatusCode};
 use std::{
     cell::RefCell,
@@ -12,10 +14,6 @@ use std::{
     sync::{Arc, mpsc::channel},
     thread,
     time::Duration,
-};
-use support::{
-    PATIENCE,
-    rig::{Fun, on_both},
 };
 
 /// Runs a test on a lane of each driver; nothing here takes so long.

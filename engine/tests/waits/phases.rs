@@ -1,18 +1,16 @@
 //! Where a request's time goes: each phase measures what it says, and the flight recorder keeps what was slow.
 
-mod support;
-
-use corelane_engine::{
-    Bytes, Cluster, Driver, Engine, FlightRecorder, Lane, Metric, Phase, Request, Response, Slow, StatusCode,
-};
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::{thread, time::Duration};
-use support::{
+use crate::support::{
     PATIENCE,
     clock::{compute, until},
     peer::{Peer, Scripted, ok},
     rig::{Fun, Rig, Seen, on_both},
 };
+use corelane_engine::{
+    Bytes, Cluster, Driver, Engine, FlightRecorder, Lane, Metric, Phase, Request, Response, Slow, StatusCode,
+};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::{thread, time::Duration};
 
 /// What is long: much longer than what else may happen on a busy machine.
 const LONG: Duration = Duration::from_millis(150);

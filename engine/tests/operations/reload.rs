@@ -1,7 +1,10 @@
 //! A new generation while the old one serves.
 
-mod support;
-
+use crate::support::{
+    clock::until,
+    peer::{Peer, Scripted},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Builder, Driver, Engine, Error, Event, Lane, Metric, ReloadError, Request, Response, Result, Settings,
     StatusCode,
@@ -14,11 +17,6 @@ use std::{
     },
     thread,
     time::Duration,
-};
-use support::{
-    clock::until,
-    peer::{Peer, Scripted},
-    rig::{Fun, Rig, on_both},
 };
 
 /// A handler that says which generation it is of, and how many were before it on its lane.
@@ -310,7 +308,7 @@ fn a_generation_that_fails_leaves_the_maxima_of_its_clusters_alone() {
                 if peer.more(Duration::from_millis(300)) != Ok(false) {
                     return;
                 }
-                peer.send(support::peer::ok("late"));
+                peer.send(crate::support::peer::ok("late"));
             }
         });
         let build = |max: u32, fails: bool| {

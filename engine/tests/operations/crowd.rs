@@ -1,17 +1,15 @@
 //! How many clients may be connected: in all, and from one source.
 
-mod support;
-
+use crate::support::{
+    clock::until,
+    peer::{Peer, SocketPath},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{Builder, Driver, Engine, Event, Metric, Response, Settings, StatusCode};
 use socket2::{Domain, Socket, Type};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
-};
-use support::{
-    clock::until,
-    peer::{Peer, SocketPath},
-    rig::{Fun, Rig, on_both},
 };
 
 fn served(builder: Builder, at: &str) -> Builder {

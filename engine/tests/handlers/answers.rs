@@ -1,13 +1,11 @@
 //! What clients get from a handler, and from the engine itself when it answers in a handler's place.
 
-mod support;
-
-use corelane_engine::{Body, End, Engine, Error, Metric, Request, Response, Result, StatusCode};
-use std::time::Duration;
-use support::{
+use crate::support::{
     peer::{Over, Peer},
     rig::{Fun, Rig, on_both},
 };
+use corelane_engine::{Body, End, Engine, Error, Metric, Request, Response, Result, StatusCode};
+use std::time::Duration;
 
 fn text(words: impl Into<String>) -> Result<Response> {
     Ok(Response::text(StatusCode::OK, words))

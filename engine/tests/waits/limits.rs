@@ -1,17 +1,15 @@
 //! Every wait has an end: each of [`Timeouts`], met by a peer that would wait for ever.
 
-mod support;
-
-use corelane_engine::{
-    Builder, Driver, End, Engine, Handle, Metric, Request, Response, StatusCode, Timeouts,
-};
-use std::{sync::mpsc::channel, time::Duration};
-use support::{
+use crate::support::{
     Balancer, PATIENCE,
     clock::{compute, now, on_time, poll, timed, until},
     peer::{Over, Peer, Scripted, ok},
     rig::{Fun, Rig, on_both},
 };
+use corelane_engine::{
+    Builder, Driver, End, Engine, Handle, Metric, Request, Response, StatusCode, Timeouts,
+};
+use std::{sync::mpsc::channel, time::Duration};
 
 const SOON: Duration = Duration::from_millis(400);
 

@@ -1,7 +1,11 @@
 //! The open form of a send: attempts one by one, with fields of their own, over several clusters.
 
-mod support;
-
+use crate::support::{
+    Balancer,
+    clock::timed,
+    peer::{Peer, Scripted, nobody, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Attempt, AttemptOutcome, Body, Cluster, Driver, End, Engine, ErrorKind, Lane, Method, Metric, Request,
     Response, Result, RetryPolicy, Settings, Side, Stage, StatusCode, Upstream,
@@ -15,12 +19,6 @@ use std::{
         mpsc::channel,
     },
     time::Duration,
-};
-use support::{
-    Balancer,
-    clock::timed,
-    peer::{Peer, Scripted, nobody, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 /// Answers everything with this status and, as content, what it was asked with in `X-Try` and sent.

@@ -1,15 +1,13 @@
 //! Peers that do not take what they are sent, or take it slowly.
 
-mod support;
-
-use corelane_engine::{Driver, End, Engine, Limits, Metric, Timeouts};
-use std::{net::SocketAddr, time::Duration};
-use support::{
+use crate::support::{
     Balancer, PATIENCE,
     clock::{now, poll, timed, until},
     peer::{Peer, Scripted},
     rig::{Rig, on_both},
 };
+use corelane_engine::{Driver, End, Engine, Limits, Metric, Timeouts};
+use std::{net::SocketAddr, time::Duration};
 
 fn proxy(driver: Driver, origin: &Scripted, set: impl FnOnce(&mut Timeouts)) -> Rig {
     let (cluster, mut timeouts) = (origin.cluster(), Timeouts::default());
@@ -164,7 +162,7 @@ fn one_that_reads_nothing_holds_nobody_else_up() {
                     while peer.try_send("x".repeat(64 << 10)) {}
                     return;
                 }
-                peer.send(support::peer::ok("there"));
+                peer.send(crate::support::peer::ok("there"));
             }
         });
         let rig = proxy(driver, &origin, |_| {});

@@ -1,18 +1,16 @@
 //! One record for each exchange, on every path, and counters that agree with them.
 
-mod support;
-
-use corelane_engine::{
-    AttemptOutcome, Cluster, Driver, End, Engine, Metric, Phase, Request, Response, StatusCode, Timeouts,
-};
-use crossbeam_channel::unbounded;
-use std::time::Duration;
-use support::{
+use crate::support::{
     PATIENCE,
     clock::{compute, now, poll, until},
     peer::{Peer, Scripted, nobody, ok},
     rig::{Fun, Rig, Seen, on_both},
 };
+use corelane_engine::{
+    AttemptOutcome, Cluster, Driver, End, Engine, Metric, Phase, Request, Response, StatusCode, Timeouts,
+};
+use crossbeam_channel::unbounded;
+use std::time::Duration;
 
 /// Answers, or does what it must not, as the path says. The others go to an origin.
 fn everything(driver: Driver, origin: &Scripted) -> Rig {

@@ -1,7 +1,11 @@
 //! Unix sockets, on both sides.
 
-mod support;
-
+use crate::support::{
+    Balancer, PATIENCE,
+    clock::until,
+    peer::{Peer, Scripted, SocketPath, UnixOrigin, echo, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Address, Cluster, Driver, End, Engine, Event, Metric, Response, StartError, StatusCode, listen_unix,
 };
@@ -13,12 +17,6 @@ use std::{
     },
     thread,
     time::Duration,
-};
-use support::{
-    Balancer, PATIENCE,
-    clock::until,
-    peer::{Peer, Scripted, SocketPath, UnixOrigin, echo, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 /// An engine on a unix socket before one.

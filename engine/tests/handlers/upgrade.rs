@@ -1,7 +1,11 @@
 //! Interim responses, switches of protocols, and who is told when it is over.
 
-mod support;
-
+use crate::support::{
+    PATIENCE,
+    clock::{on_time, timed, until},
+    peer::{Over, Peer, Scripted, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Driver, End, Engine, Error, Fields, Lane, Metric, Request, Response, Result, StatusCode, Timeouts,
     Tunnel, Upgrade,
@@ -14,12 +18,6 @@ use std::{
         mpsc::{self, Receiver, channel},
     },
     time::Duration,
-};
-use support::{
-    PATIENCE,
-    clock::{on_time, timed, until},
-    peer::{Over, Peer, Scripted, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 const SWITCH: &str = "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -278,7 +276,7 @@ fn b_40_a_tunnel_to_an_origin_says_who_broke_it() {
     on_both(|driver| {
         let origin = shouting();
         let cluster = origin.cluster();
-        let rig = Rig::serve(driver, move |lane| Ok(support::Balancer(lane.upstream(&cluster))));
+        let rig = Rig::serve(driver, move |lane| Ok(crate::support::Balancer(lane.upstream(&cluster))));
         let mut client = switched(&rig, "/", b"a");
         assert_eq!(client.bytes(8), b"WELCOMEA");
         client.reset();

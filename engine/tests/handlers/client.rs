@@ -1,7 +1,10 @@
 //! Requests that no client sent, peers that nobody knew, work that is done elsewhere, and handlers without a socket.
 
-mod support;
-
+use crate::support::{
+    clock::{timed, until},
+    peer::{Peer as Person, Scripted, nobody, ok},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Address, Client, Driver, End, Error, ErrorKind, Handler, Lane, Method, Metric, Output, Peer, Request,
     Response, Result, Side, StatusCode, Tunnel, Upstream, test,
@@ -15,11 +18,6 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
-};
-use support::{
-    clock::{timed, until},
-    peer::{Peer as Person, Scripted, nobody, ok},
-    rig::{Fun, Rig, on_both},
 };
 
 // ---- peers decided per request ----

@@ -1,7 +1,10 @@
 //! Content in all its forms, either way: read, made, changed and copied.
 
-mod support;
-
+use crate::support::{
+    clock::until,
+    peer::{Peer, Scripted},
+    rig::{Fun, Rig, on_both},
+};
 use corelane_engine::{
     Body, Bytes, Chunk, End, Engine, Error, Fields, Handler, Lane, Length, Method, Metric, Output, Request,
     Response, Result, Sender, StatusCode, Timeouts, Transform, Upstream,
@@ -13,11 +16,6 @@ use std::{
         mpsc::channel,
     },
     time::Duration,
-};
-use support::{
-    clock::until,
-    peer::{Peer, Scripted},
-    rig::{Fun, Rig, on_both},
 };
 
 fn text(words: impl Into<String>) -> Result<Response> {
@@ -444,7 +442,7 @@ fn a_sender_that_is_dropped_breaks_its_content_off() {
             let (answer, over) = client.rest();
             assert!(!answer.ends_with(b"0\r\n\r\n"), "{answer:?}");
             // Where the close is the end, this one is none.
-            assert_eq!(over == support::peer::Over::Reset, version == "1.0");
+            assert_eq!(over == crate::support::peer::Over::Reset, version == "1.0");
             let record = rig.record();
             assert_eq!(record.end, End::Handler, "{record:?}");
         }
