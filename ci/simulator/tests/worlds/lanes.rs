@@ -1,10 +1,8 @@
 //! What happens between lanes, at moments that no other test can choose.
 
-mod support;
-
+use crate::support::{Town, answers, gateway, get, ms, s};
 use corelane_engine::{Cluster, Metric};
 use std::{cell::Cell, rc::Rc};
-use support::{Town, answers, gateway, get, ms, s};
 
 /// A lane dies while another lends it a connection; the one that is made in its place has nothing to do but this.
 #[test]

@@ -1,10 +1,8 @@
 //! Drains, reloads and lanes that die under load: the rows OP of docs/bad-inputs.md.
 
-mod support;
-
+use crate::support::{Peer, Town, answers, gateway, get, ms, ok, s};
 use corelane_engine::{Cluster, Metric};
 use std::{cell::Cell, rc::Rc};
-use support::{Peer, Town, answers, gateway, get, ms, ok, s};
 
 /// Answers after so many milliseconds as the path says.
 async fn takes_time(mut peer: Peer) {

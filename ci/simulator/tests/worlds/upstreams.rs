@@ -1,14 +1,12 @@
 //! Origins that fail, in a world whose time is exact: the rows UP of docs/bad-inputs.md.
 
-mod support;
-
+use crate::support::{Town, answers, gateway, get, ms, ok, s};
 use corelane_engine::{Cluster, Metric, simulate::World};
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     time::Duration,
 };
-use support::{Town, answers, gateway, get, ms, ok, s};
 
 /// Nothing of a request is left behind.
 fn is_idle(town: &Town) {
@@ -181,7 +179,7 @@ fn up_14_a_crowd_at_a_cold_origin_waits_in_a_queue_that_ends() {
         busy.most.get()
     );
     assert!((60..=110).contains(&fine), "eight at a time, each 100 ms, for a second: {fine}");
-    let at_once = |answer: &&Rc<support::Answer>| answer.took.get() < Some(ms(900));
+    let at_once = |answer: &&Rc<crate::support::Answer>| answer.took.get() < Some(ms(900));
     let refused_at_once =
         answers.iter().filter(|it| it.text.borrow().contains(" 503 ")).filter(at_once).count();
     assert!(refused_at_once >= CROWD - 1_000 - 200, "the queue holds 1,000: {refused_at_once} did not wait");

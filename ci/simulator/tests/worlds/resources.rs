@@ -1,11 +1,9 @@
 //! Peers that vanish, wakes that come late, nothing left to accept with, clocks that jump: the rows SLO and RES of
 //! docs/bad-inputs.md.
 
-mod support;
-
+use crate::support::{Town, answers, gateway, get, ms, ok, s};
 use corelane_engine::{Cluster, Metric, Timeouts};
 use std::{cell::Cell, rc::Rc, time::Duration};
-use support::{Town, answers, gateway, get, ms, ok, s};
 
 const ORIGIN: &str = "10.1.0.1:80";
 
