@@ -1,4 +1,5 @@
-//! Start lines and field sections: from bytes whose end has been found to heads.
+//! Start lines and field sections: from bytes to heads. A field section that has come whole is parsed where it stands; of any
+//! other, its lines are found first (see `scan`).
 
 use crate::fields::{Known, Part};
 use crate::framing::{self, TransferEncoding};
@@ -306,25 +307,22 @@ fn parse_headers<'b>(
     slots: &mut [Header<'b>],
     read: impl FnOnce(&[Header<'_>], &[u8]) -> Result<(), Kind>,
 ) -> Result<Option<usize>, Kind> {
-    let parsed = match httparse::parse_headers(section, slots) {
-        Ok(httparse::Status::Complete((len, headers))) => Some((len, headers)),
+    let whole = match httparse::parse_headers(section, slots) {
+        Ok(httparse::Status::Complete((len, headers))) => {
+            Some((section.get(..len).unwrap_or_default(), headers))
+        }
         _ => None,
     };
-    match (lines, parsed) {
-        (Lines::Found(_), Some((len, headers))) if len == section.len() => read(headers, section)?,
-        (Lines::Found(_), _) => return Err(Kind::Field),
-        (Lines::AtMost(max), Some((len, headers))) => {
-            let section = section.get(..len).unwrap_or_default();
-            if headers.len() > max || !has_strict_lines(section, headers) {
-                return Ok(None);
-            }
-            read(headers, section)?;
-            return Ok(Some(len));
-        }
+    let whole = whole.filter(|(found, headers)| match lines {
+        Lines::Found(_) => found.len() == section.len(),
+        Lines::AtMost(max) => headers.len() <= max && has_strict_lines(found, headers),
+    });
+    match (whole, lines) {
+        (Some((found, headers)), _) => read(headers, found).map(|()| Some(found.len())),
+        (None, Lines::Found(_)) => Err(Kind::Field),
         // Whoever looks for its lines will know what is wrong, or what has not come.
-        (Lines::AtMost(_), None) => return Ok(None),
+        (None, Lines::AtMost(_)) => Ok(None),
     }
-    Ok(Some(section.len()))
 }
 
 /// Whether each line ends with CRLF. The parser has seen to it that there is no CR and no NUL elsewhere, but takes a
