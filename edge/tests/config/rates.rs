@@ -124,6 +124,8 @@ fn another_endpoint_is_asked_after_a_status_that_the_route_names() {
         [[site]]
         listen = "LISTEN"
         retry.attempts = 3
+        # Two of three endpoints fail, which is not what a budget is for.
+        retry.budget = 200
         route = [
           {{ path = "/again", to = ["{sick}", "{sicker}", "ORIGIN"], retry.on_status = [503, 599] }},
           {{ path = "/once", to = ["{sick}"], retry.on_status = 503 }},
