@@ -13,6 +13,21 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Which bytes are letters, digits, or one of these.
+const fn alphanumeric_and(others: &[u8]) -> [bool; 256] {
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < table.len() {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 /// `token` (RFC 9110 §5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| is_token_byte(*b))
@@ -20,22 +35,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 
 /// `tchar` (RFC 9110 §5.6.2).
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let (others, mut i) = (b"!#$%&'*+-.^_`|~", 0);
-        while i < others.len() {
-            table[others[i] as usize] = true;
-            i += 1;
-        }
-        let mut b = 0;
-        while b < 128 {
-            if (b as u8).is_ascii_alphanumeric() {
-                table[b] = true;
-            }
-            b += 1;
-        }
-        table
-    };
+    const TOKEN: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
     TOKEN[byte as usize]
 }
 
@@ -108,20 +108,7 @@ pub(crate) fn authority(text: &[u8]) -> Option<Option<u16>> {
 /// `reg-name` (RFC 3986 §3.2.2), not empty and without a comma. An IPv4 address is one, too.
 fn is_registered_name(name: &[u8]) -> bool {
     /// `unreserved` and `sub-delims` without the comma.
-    const PLAIN: [bool; 256] = {
-        let mut table = [false; 256];
-        let (others, mut at) = (b"-._~!$&'()*+;=", 0);
-        while at < others.len() {
-            table[others[at] as usize] = true;
-            at += 1;
-        }
-        let mut byte = 0;
-        while byte < 128 {
-            table[byte] |= (byte as u8).is_ascii_alphanumeric();
-            byte += 1;
-        }
-        table
-    };
+    const PLAIN: [bool; 256] = alphanumeric_and(b"-._~!$&'()*+;=");
     let mut rest = name;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
