@@ -1,4 +1,4 @@
-//! Boxes that are used again.
+//! What is used again instead of being made anew.
 
 use std::{
     cell::RefCell,
@@ -6,16 +6,51 @@ use std::{
     thread::LocalKey,
 };
 
-/// Free boxes of one kind that a thread keeps.
-const KEPT_MAX: usize = 1024;
+/// Free values of one kind, the last used first: it is still in the cache.
+pub(crate) struct Free<T, const MAX: usize = 1024>(RefCell<Vec<T>>);
 
-/// The free boxes of one kind.
-pub(crate) type Free<T> = RefCell<Vec<Box<T>>>;
+impl<T, const MAX: usize> Free<T, MAX> {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
 
-/// What lies in such a box.
+    pub(crate) fn take(&self) -> Option<T> {
+        self.0.borrow_mut().pop()
+    }
+
+    /// Keeps it, unless there are many already.
+    pub(crate) fn give(&self, value: T) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < MAX {
+            kept.push(value);
+        } else {
+            drop(kept);
+            drop(value);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Lets go of all but so many: of those that have been unused longest.
+    pub(crate) fn shrink(&self, keep: usize) {
+        let gone: Vec<T> = {
+            let mut kept = self.0.borrow_mut();
+            let gone = kept.len().saturating_sub(keep);
+            let gone = kept.drain(..gone).collect();
+            kept.shrink_to_fit();
+            gone
+        };
+        // Not while the list is borrowed: what is let go of may let go of others.
+        drop(gone);
+    }
+}
+
+/// What lies in a box that is used again.
 pub(crate) trait Keep: Sized + 'static {
     /// The thread's free boxes.
-    fn free() -> &'static LocalKey<Free<Self>>;
+    fn free() -> &'static LocalKey<Free<Box<Self>>>;
 
     /// Lets go of everything that belongs to somebody.
     fn clear(&mut self);
@@ -27,7 +62,7 @@ pub(crate) struct Kept<T: Keep>(Option<Box<T>>);
 
 impl<T: Keep> Kept<T> {
     pub(crate) fn new(value: T) -> Self {
-        let free = T::free().try_with(|free| free.borrow_mut().pop()).ok().flatten();
+        let free = T::free().try_with(Free::take).ok().flatten();
         Self(Some(match free {
             Some(mut place) => {
                 *place = value;
@@ -35,6 +70,16 @@ impl<T: Keep> Kept<T> {
             }
             None => Box::new(value),
         }))
+    }
+
+    /// How many free ones this thread has.
+    pub(crate) fn spare() -> usize {
+        T::free().with(Free::len)
+    }
+
+    /// Lets go of all but so many of this thread's free ones.
+    pub(crate) fn shrink(keep: usize) {
+        T::free().with(|free| free.shrink(keep));
     }
 }
 
@@ -57,11 +102,6 @@ impl<T: Keep> Drop for Kept<T> {
         let Some(mut place) = self.0.take() else { return };
         // Before the list is borrowed: what is let go of may let go of others.
         place.clear();
-        let _ = T::free().try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < KEPT_MAX {
-                free.push(place);
-            }
-        });
+        let _ = T::free().try_with(|free| free.give(place));
     }
 }

@@ -16,14 +16,7 @@ use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-    net::IpAddr,
-    rc::Rc,
-    thread::LocalKey,
-    time::Duration,
-};
+use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, thread::LocalKey, time::Duration};
 
 /// A request: one that has come from a client, or one of our own.
 ///
@@ -399,9 +392,9 @@ impl From<RequestHead> for Request {
 }
 
 impl Keep for RequestParts {
-    fn free() -> &'static LocalKey<Free<Self>> {
+    fn free() -> &'static LocalKey<Free<Box<Self>>> {
         thread_local! {
-            static FREE: Free<RequestParts> = const { RefCell::new(Vec::new()) };
+            static FREE: Free<Box<RequestParts>> = const { Free::new() };
         }
         &FREE
     }
@@ -428,9 +421,9 @@ pub(crate) struct ResponseParts {
 }
 
 impl Keep for ResponseParts {
-    fn free() -> &'static LocalKey<Free<Self>> {
+    fn free() -> &'static LocalKey<Free<Box<Self>>> {
         thread_local! {
-            static FREE: Free<ResponseParts> = const { RefCell::new(Vec::new()) };
+            static FREE: Free<Box<ResponseParts>> = const { Free::new() };
         }
         &FREE
     }

@@ -5,25 +5,32 @@
 mod support;
 
 use corelane_engine::{
-    Cluster, Driver, Engine, Error, Handler, Lane, RateLimit, RateLimiter, Request, Response, Result,
-    Settings, Upstream, balancer::count::Limit,
+    Cluster, Driver, Engine, Error, Handler, Lane, Metric, RateLimit, RateLimiter, Request, Response, Result,
+    Settings, Timeouts, Upstream, balancer::count::Limit,
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use support::{
     Balancer, Client, Origin, alone,
+    clock::{PATIENCE, poll, until},
     peer::{Peer, Scripted, SocketPath, UnixOrigin},
+    rig::Fun,
 };
 
 struct Counting;
 
 /// Allocations of the threads that are lanes.
 static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Bytes of the heap that are in use.
+static BYTES: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
     static IS_LANE: Cell<Option<bool>> = const { Cell::new(None) };
@@ -49,15 +56,18 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        BYTES.fetch_add(layout.size().cast_signed(), Ordering::Relaxed);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size().cast_signed(), Ordering::Relaxed);
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        BYTES.fetch_add(size.cast_signed() - layout.size().cast_signed(), Ordering::Relaxed);
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -242,6 +252,75 @@ fn gets_on_new_connections(driver: Driver, allocations: u64) {
     });
     engine.stop();
     engine.join();
+}
+
+/// Clients of a burst, and as many as a lane is always ready for.
+const BURST: usize = 300;
+const FEW: usize = 64;
+/// What a burst may leave beside what a few leave.
+const LEFT_BYTES_MAX: isize = 64 << 10;
+
+/// All ask at once, are answered when all have asked, and go.
+fn burst(driver: Driver) {
+    let go = Arc::new(AtomicBool::new(false));
+    let origin = Scripted::start(|peer| while peer.try_message().is_some() && peer.try_send(ANSWER) {});
+    let (cluster, gate) = (origin.cluster(), go.clone());
+    let mut timeouts = Timeouts::default();
+    // What the wheel holds for a deadline is not free before it.
+    let soon = Duration::from_secs(2);
+    (timeouts.client_head, timeouts.client_idle, timeouts.upstream_idle) = (soon, soon, soon / 2);
+    (timeouts.upstream_head, timeouts.between_bytes) = (soon, soon);
+    let engine = Engine::builder()
+        .lanes(1)
+        .driver(driver)
+        .timeouts(timeouts)
+        .serve("127.0.0.1:0", move |lane| {
+            let (origin, lane, gate) = (lane.upstream(&cluster), lane.clone(), gate.clone());
+            Ok(Fun(async move |request: Request| {
+                while !gate.load(Ordering::Relaxed) {
+                    lane.sleep(Duration::from_millis(20)).await;
+                }
+                origin.send(request).await
+            }))
+        })
+        .spawn()
+        .expect("it starts");
+    let address = engine.addresses()[0].socket().expect("an IP address");
+    let value = |metric| engine.snapshots(PATIENCE).iter().map(|lane| lane.value(metric)).sum::<u64>();
+    let burst = |clients: usize| {
+        go.store(false, Ordering::Relaxed);
+        let ask = || {
+            let mut client = Peer::connect(address);
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        };
+        let mut clients: Vec<Peer> = (0..clients).map(|_| ask()).collect();
+        until("all wait", || value(Metric::RequestsOpen) == clients.len() as u64);
+        let most = BYTES.load(Ordering::Relaxed);
+        go.store(true, Ordering::Relaxed);
+        clients.iter_mut().for_each(|client| assert_eq!(client.message().status(), 200));
+        most
+    };
+    burst(FEW);
+    let open = [Metric::ConnectionsOpen, Metric::UpstreamIdle, Metric::Deadlines];
+    until("it is at rest", || open.iter().all(|metric| value(*metric) == 0));
+    let before = BYTES.load(Ordering::Relaxed);
+    let most = burst(BURST) - before;
+    assert!(most > 8 * LEFT_BYTES_MAX, "{most} bytes for a burst");
+    let left = || BYTES.load(Ordering::Relaxed) - before;
+    let is_back = poll(PATIENCE, || (left() < LEFT_BYTES_MAX).then_some(()));
+    assert!(is_back.is_some(), "{} of {most} bytes are left on {driver:?}", left());
+    engine.stop();
+    engine.join();
+}
+
+/// One test for both drivers, because the count is the process's.
+#[test]
+fn a_burst_leaves_little_in_memory() {
+    alone("a_burst_leaves_little_in_memory", || {
+        burst(Driver::Epoll);
+        burst(Driver::Auto);
+    });
 }
 
 /// One test for both drivers, because the count is the process's.

@@ -4,7 +4,7 @@ use super::{Downstream, Next};
 use crate::{error::Result, exchange::After, lane::panic_message, metrics::Metric, sink::Event, wheel::Tick};
 use corelane_codec::RequestHead;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::Future,
     net::Shutdown,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,28 +13,37 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Free seats that a listener keeps.
-const SEATS_KEPT_MAX: usize = 1024;
+/// Free seats that a listener keeps, or twice as many as are taken.
+const SEATS_KEPT: usize = 64;
 
 /// Where exchanges are polled. An exchange's future is several KiB and must not sit in an idle connection's task, so
 /// it is put into a seat, which is used again: a request costs no allocation, an idle connection no room.
 pub(crate) struct Seats<F, S> {
     start: S,
     free: RefCell<Vec<Seat<F>>>,
+    taken: Cell<usize>,
 }
 
 type Seat<F> = Pin<Box<Option<F>>>;
+
+impl<F, S> Seats<F, S> {
+    /// A seat that is taken goes with whoever sits in it.
+    fn lose(&self) {
+        self.taken.update(|taken| taken - 1);
+    }
+}
 
 impl<F, S> Seats<F, S>
 where
     S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
 {
     pub(crate) fn new(start: S) -> Rc<Self> {
-        Rc::new(Self { start, free: RefCell::default() })
+        Rc::new(Self { start, free: RefCell::default(), taken: Cell::new(0) })
     }
 
     /// Begins an exchange.
     fn take(&self, connection: &Rc<Downstream>, received: Result<RequestHead>) -> Seat<F> {
+        self.taken.update(|taken| taken + 1);
         let free = self.free.borrow_mut().pop();
         let mut seat = free.unwrap_or_else(|| Box::pin(None));
         seat.as_mut().set(Some((self.start)(connection.clone(), received)));
@@ -42,11 +51,12 @@ where
     }
 
     fn give(&self, mut seat: Seat<F>) {
+        self.lose();
         seat.as_mut().set(None);
         let mut free = self.free.borrow_mut();
-        if free.len() < SEATS_KEPT_MAX {
-            free.push(seat);
-        }
+        free.push(seat);
+        // No more than what is likely to be taken again: nothing is dropped here while as many come as go.
+        free.truncate(SEATS_KEPT.max(2 * self.taken.get()));
     }
 }
 
@@ -169,6 +179,7 @@ where
 impl<F, S> Drop for Task<F, S> {
     fn drop(&mut self) {
         if matches!(self.phase, Phase::Exchange(_)) {
+            self.seats.lose();
             // Dropped in the middle: the client must be able to tell.
             self.connection.cut_short();
         }

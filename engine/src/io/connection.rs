@@ -145,9 +145,15 @@ impl Spares {
         }
     }
 
-    /// Frees all but a batch.
-    pub(crate) fn shrink(&self) {
-        self.0.borrow_mut().truncate(Self::BATCH);
+    pub(crate) fn kept(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Frees all but so many.
+    pub(crate) fn shrink(&self, keep: usize) {
+        let mut kept = self.0.borrow_mut();
+        kept.truncate(keep);
+        kept.shrink_to_fit();
     }
 }
 

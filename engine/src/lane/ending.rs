@@ -162,7 +162,7 @@ impl Lane {
         }
         self.0.peers.take();
         self.0.names.take();
-        self.0.exchanges.take();
+        self.forget_exchanges();
         for (_, pool) in self.0.pools.take() {
             pool.close();
         }

@@ -1,65 +1,135 @@
 //! What a lane uses again and again: free heads, records, exchanges and timers, and words that many requests share.
 
 use super::Lane;
-use crate::{context::Exchange, metrics::Metric, record::Record, wheel::Timer};
+use crate::{
+    context::Exchange,
+    io,
+    kept::{Free, Kept},
+    message::{RequestParts, ResponseParts},
+    metrics::Metric,
+    record::Record,
+    wheel::Timer,
+};
 use corelane_codec::{RequestHead, ResponseHead};
 use std::{rc::Rc, time::SystemTime};
 
-/// Free heads, records and exchanges that a lane keeps.
-const KEPT_MAX: usize = 1024;
 /// Free timers that a lane keeps: as many connections may end within the time for a head and leave no more than these.
-const TIMERS_KEPT_MAX: usize = 16_384;
+const TIMERS_MAX: usize = 16_384;
+/// So many of each may be kept although they are not used: also a batch of [`Spares`](crate::io::Spares).
+const SPARE: usize = 64;
+
+/// What a lane keeps of each kind.
+pub(super) struct FreeLists {
+    requests: Free<RequestHead>,
+    responses: Free<ResponseHead>,
+    records: Free<Box<Record>>,
+    exchanges: Free<Rc<Exchange>>,
+    /// Of connections that have ended. The wheel still holds on to most of them, for a deadline that matters no more:
+    /// used again, they need no other entry.
+    timers: Free<Rc<Timer>, TIMERS_MAX>,
+}
+
+impl Default for FreeLists {
+    fn default() -> Self {
+        Self {
+            requests: Free::new(),
+            responses: Free::new(),
+            records: Free::new(),
+            exchanges: Free::new(),
+            timers: Free::new(),
+        }
+    }
+}
+
+impl FreeLists {
+    /// Whether far more is kept than so many requests need, or timers than are of any use.
+    fn has_spare(&self, requests: usize, timers: usize) -> bool {
+        let most = [
+            self.requests.len(),
+            self.responses.len(),
+            self.records.len(),
+            self.exchanges.len(),
+            Kept::<RequestParts>::spare(),
+            Kept::<ResponseParts>::spare(),
+        ];
+        most.iter().any(|kept| *kept > requests) || self.timers.len() > timers
+    }
+
+    fn shrink(&self, requests: usize, timers: usize) {
+        // In this order: who goes gives back what it had.
+        self.exchanges.shrink(requests);
+        Kept::<RequestParts>::shrink(requests);
+        Kept::<ResponseParts>::shrink(requests);
+        self.requests.shrink(requests);
+        self.responses.shrink(requests);
+        self.records.shrink(requests);
+        self.timers.shrink(timers);
+    }
+}
 
 impl Lane {
+    /// What may be kept, for requests and of timers: twice as much as is in use.
+    fn wanted(&self) -> (usize, usize) {
+        let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
+        let enrolled = self.0.wheel.enrolled();
+        (SPARE.max(2 * busy), SPARE.max(2 * self.connections()).max(enrolled))
+    }
+
+    /// Whether the lane has a lot that it does not need.
+    pub(super) fn has_spares(&self) -> bool {
+        let (requests, timers) = self.wanted();
+        self.0.free.has_spare(requests, timers) || self.0.spares.kept() > requests || io::runtime::has_spare()
+    }
+
+    pub(super) fn let_go_of_spares(&self) {
+        let (requests, timers) = self.wanted();
+        self.0.free.shrink(requests, timers);
+        self.0.spares.shrink(requests);
+        io::runtime::shrink();
+    }
+
     pub(crate) fn take_request(&self) -> RequestHead {
-        self.0.requests.borrow_mut().pop().unwrap_or_default()
+        self.0.free.requests.take().unwrap_or_default()
     }
 
     pub(crate) fn give_request(&self, mut head: RequestHead) {
-        let mut kept = self.0.requests.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            head.clear();
-            kept.push(head);
-        }
+        head.clear();
+        self.0.free.requests.give(head);
     }
 
     pub(crate) fn take_response(&self) -> ResponseHead {
-        self.0.responses.borrow_mut().pop().unwrap_or_default()
+        self.0.free.responses.take().unwrap_or_default()
     }
 
     pub(crate) fn give_response(&self, mut head: ResponseHead) {
-        let mut kept = self.0.responses.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            head.clear();
-            kept.push(head);
-        }
+        head.clear();
+        self.0.free.responses.give(head);
     }
 
     pub(crate) fn take_record(&self) -> Box<Record> {
-        self.0.records.borrow_mut().pop().unwrap_or_else(|| Box::new(Record::new()))
+        self.0.free.records.take().unwrap_or_else(|| Box::new(Record::new()))
     }
 
     pub(crate) fn take_exchange(&self) -> Option<Rc<Exchange>> {
-        self.0.exchanges.borrow_mut().pop()
+        self.0.free.exchanges.take()
     }
 
     pub(crate) fn give_exchange(&self, exchange: Rc<Exchange>) {
-        let mut kept = self.0.exchanges.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            kept.push(exchange);
-        }
+        self.0.free.exchanges.give(exchange);
+    }
+
+    /// Those that are kept hold on to their lane, which is to go.
+    pub(super) fn forget_exchanges(&self) {
+        self.0.free.exchanges.shrink(0);
     }
 
     pub(crate) fn take_timer(&self) -> Rc<Timer> {
-        self.0.timers.borrow_mut().pop().unwrap_or_else(Timer::new)
+        self.0.free.timers.take().unwrap_or_else(Timer::new)
     }
 
     pub(crate) fn give_timer(&self, timer: Rc<Timer>) {
-        let mut kept = self.0.timers.borrow_mut();
-        if kept.len() < TIMERS_KEPT_MAX {
-            timer.forget();
-            kept.push(timer);
-        }
+        timer.forget();
+        self.0.free.timers.give(timer);
     }
 
     /// Whether anybody reads records: otherwise their texts need not be filled in.
@@ -89,11 +159,8 @@ impl Lane {
     }
 
     pub(crate) fn give_record(&self, mut record: Box<Record>) {
-        let mut kept = self.0.records.borrow_mut();
-        if kept.len() < KEPT_MAX {
-            record.clear();
-            kept.push(record);
-        }
+        record.clear();
+        self.0.free.records.give(record);
     }
 
     /// A fresh request id: 128 random bits in hexadecimal.

@@ -67,6 +67,7 @@ impl Lane {
         !self.is_draining()
             && !self.0.unflushed.get()
             && !self.0.has_spare.get()
+            && !self.has_spares()
             && self.connections() == 0
             && self.0.metrics.value(Metric::ConnectionsIdle) == 0
             && self.0.metrics.value(Metric::UpstreamIdle) == 0
@@ -118,17 +119,17 @@ impl Lane {
         self.give_memory_back(dozing + usize::try_from(shed).unwrap_or(0));
     }
 
-    /// After a burst, memory goes back to the system: a second after the last connection fell asleep, or there were more
-    /// buffers than are needed.
+    /// After a burst, memory goes back to the system: a second after the last connection fell asleep, or there was far
+    /// more of what is used again than is needed.
     fn give_memory_back(&self, dozing: usize) {
         let busy = self.0.metrics.value(Metric::RequestsOpen) as usize;
         let wanted = BUFFERS_KEPT_IDLE.max(2 * busy);
-        let is_spare = self.0.buffers.kept() > wanted;
+        let is_spare = self.0.buffers.kept() > wanted || self.has_spares();
         if dozing > 0 || is_spare && !self.0.has_spare.get() {
             self.0.has_spare.set(true);
         } else if self.0.has_spare.replace(false) {
             self.0.buffers.shrink(wanted);
-            self.0.spares.shrink();
+            self.let_go_of_spares();
             io::system::release_free_memory();
         }
     }

@@ -10,7 +10,6 @@ pub(crate) use tasks::{caught, panic_message};
 
 use crate::{
     client::Names,
-    context::Exchange,
     door::Doors,
     downstream::Downstream,
     flight::{Flight, Slow},
@@ -20,16 +19,15 @@ use crate::{
     overload::Shedding,
     process::Process,
     rate_limit::Leases,
-    record::Record,
     settings::Settings,
     simulate::Alive,
     sink::{Event, Sink},
     turn::Turns,
     upstream::{Asked, Cluster, Known, Members, Peer, Pool, Turnstile, Upstream},
-    wheel::{Tick, Timer, Wheel},
+    wheel::{Tick, Wheel},
 };
 use corelane_balancer::Rng;
-use corelane_codec::{RequestHead, ResponseHead};
+use free::FreeLists;
 use std::{
     cell::{Cell, Ref, RefCell},
     future::{Future, poll_fn},
@@ -90,14 +88,7 @@ pub(crate) struct Inner {
     pub(crate) leases: RefCell<Vec<Weak<Leases>>>,
     /// What other lanes have been asked for.
     pub(crate) asked: Asked,
-    requests: RefCell<Vec<RequestHead>>,
-    responses: RefCell<Vec<ResponseHead>>,
-    #[expect(clippy::vec_box, reason = "the box is what is used again")]
-    records: RefCell<Vec<Box<Record>>>,
-    exchanges: RefCell<Vec<Rc<Exchange>>>,
-    /// Of connections that have ended. The wheel still holds on to most of them, for a deadline that matters no more:
-    /// used again, they need no other entry.
-    timers: RefCell<Vec<Rc<Timer>>>,
+    free: FreeLists,
     sink: RefCell<Option<Box<dyn Sink>>>,
     unflushed: Cell<bool>,
     date: RefCell<(u64, String)>,
@@ -161,11 +152,7 @@ impl Lane {
             turnstiles: RefCell::default(),
             leases: RefCell::default(),
             asked: Asked::default(),
-            requests: RefCell::default(),
-            responses: RefCell::default(),
-            records: RefCell::default(),
-            exchanges: RefCell::default(),
-            timers: RefCell::default(),
+            free: FreeLists::default(),
             sink: RefCell::new(sink),
             unflushed: Cell::new(false),
             date: RefCell::default(),

@@ -8,6 +8,7 @@
 //! an eventfd, so that a handler can wait for what other threads do.
 
 mod kernel;
+mod places;
 mod sources;
 mod tasks;
 
@@ -177,6 +178,21 @@ fn wake_here(home: &Arc<Home>, index: u32) -> bool {
 /// Runs `task` on this thread's loop.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
     here().tasks.spawn(Box::pin(task));
+}
+
+/// Whether this thread's loop, if it runs one, has many more places than tasks and descriptors.
+pub(crate) fn has_spare() -> bool {
+    HERE.with_borrow(|here| {
+        here.as_ref().is_some_and(|here| here.tasks.has_spare() || here.sources.has_spare())
+    })
+}
+
+/// Lets go of places that this thread's loop does not need.
+pub(crate) fn shrink() {
+    if let Some(here) = HERE.with_borrow(Clone::clone) {
+        here.tasks.shrink();
+        here.sources.shrink();
+    }
 }
 
 /// A descriptor that can be waited for. Dropping it closes it.

@@ -5,10 +5,10 @@
 //! word that there is something to receive, there is no other until somebody has received all that there was, so it is
 //! taken note of here, and holds until a call has found that there is no more ([`exhausted`](Sources::exhausted)).
 
-use super::kernel::Kernel;
+use super::{kernel::Kernel, places::Places};
 use crate::sys::{Fired, Wanted};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     os::fd::RawFd,
     task::{Context, Poll, Waker},
@@ -121,14 +121,15 @@ pub(super) type At = (Place, RawFd);
 
 /// All of them, and the kernel that is asked about them.
 pub(super) struct Sources {
-    places: RefCell<Vec<Source>>,
-    free: RefCell<Vec<u32>>,
+    places: RefCell<Places<Source>>,
+    /// Where a new place's generations begin: what the loop still says of one that has gone is of an earlier one.
+    fresh: Cell<u32>,
     kernel: RefCell<Kernel>,
 }
 
 impl Sources {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { places: RefCell::default(), free: RefCell::default(), kernel: RefCell::new(kernel) }
+        Self { places: RefCell::default(), fresh: Cell::new(0), kernel: RefCell::new(kernel) }
     }
 
     /// Looks at what has come about; if `blocks`, waits until something has.
@@ -138,17 +139,14 @@ impl Sources {
 
     pub(super) fn add(&self) -> Place {
         let mut places = self.places.borrow_mut();
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            places.push(Source::default());
-            u32::try_from(places.len() - 1).expect("there are not so many descriptors")
-        });
-        Place { index, generation: places[index as usize].generation }
+        let index = places.take(|_| Source { generation: self.fresh.get(), ..Source::default() });
+        Place { index, generation: places[index].generation }
     }
 
     /// Forgets a descriptor, before it is closed.
     pub(super) fn remove(&self, (place, fd): At) {
         let gone = {
-            let source = &mut self.places.borrow_mut()[place.index as usize];
+            let source = &mut self.places.borrow_mut()[place.index];
             // What the loop still says of it is of another generation.
             let generation = source.generation.wrapping_add(1) & (u32::MAX >> 1);
             std::mem::replace(source, Source { generation, ..Source::default() })
@@ -160,7 +158,19 @@ impl Sources {
             Armed::Over => kernel.forget(fd),
             Armed::Never => {}
         }
-        self.free.borrow_mut().push(place.index);
+        self.places.borrow_mut().give(place.index);
+    }
+
+    /// Whether there are many more places than descriptors.
+    pub(super) fn has_spare(&self) -> bool {
+        self.places.borrow().has_spare()
+    }
+
+    /// Lets go of places that no descriptor has.
+    pub(super) fn shrink(&self) {
+        let gone = self.places.borrow_mut().shrink();
+        let generations = gone.iter().map(|source| source.generation);
+        self.fresh.set(generations.fold(self.fresh.get(), u32::max));
     }
 
     /// Waits until there may be something to do in a direction, as far as anybody knows: if nothing was said to be exhausted,
@@ -173,7 +183,7 @@ impl Sources {
     pub(super) fn poll_once(&self, at: At, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let waited = self.wait(at, direction, cx, |source| self.arm_once(source, at, direction));
         if waited.is_ready() {
-            self.places.borrow_mut()[at.0.index as usize].ready = 0;
+            self.places.borrow_mut()[at.0.index].ready = 0;
         }
         waited
     }
@@ -186,7 +196,7 @@ impl Sources {
         arm: impl FnOnce(&mut Source) -> io::Result<()>,
     ) -> Poll<io::Result<()>> {
         let (armed, _before) = {
-            let source = &mut self.places.borrow_mut()[place.index as usize];
+            let source = &mut self.places.borrow_mut()[place.index];
             if source.is_ready(direction) {
                 return Poll::Ready(Ok(()));
             }
@@ -198,7 +208,7 @@ impl Sources {
 
     /// Has the loop wait for something to receive, and wakes nobody then.
     pub(super) fn listen(&self, at: At) {
-        let source = &mut self.places.borrow_mut()[at.0.index as usize];
+        let source = &mut self.places.borrow_mut()[at.0.index];
         source.waiters[Direction::In as usize].waits = false;
         if !source.is_ready(Direction::In) {
             // An error shows itself when somebody waits.
@@ -228,7 +238,7 @@ impl Sources {
 
     /// Has the loop say each time that something comes, although nobody ever receives it.
     pub(super) fn keep(&self, at: At) -> io::Result<()> {
-        let source = &mut self.places.borrow_mut()[at.0.index as usize];
+        let source = &mut self.places.borrow_mut()[at.0.index];
         self.begin(source, at, FOR_IN, Armed::Stays)
     }
 
@@ -244,7 +254,7 @@ impl Sources {
     /// A call has found that there is nothing more to do in a direction for now.
     pub(super) fn exhausted(&self, place: Place, direction: Direction) {
         let is = if direction == Direction::In { IN } else { OUT };
-        self.places.borrow_mut()[place.index as usize].ready &= !is;
+        self.places.borrow_mut()[place.index].ready &= !is;
     }
 
     /// Takes note of what the loop says, and wakes those who wait for it.
@@ -252,7 +262,7 @@ impl Sources {
         let (place, stays) = Place::of(fired.token);
         let woken = {
             let mut places = self.places.borrow_mut();
-            let Some(source) = places.get_mut(place.index as usize) else { return };
+            let Some(source) = places.get_mut(place.index) else { return };
             if source.generation != place.generation {
                 return;
             }
@@ -271,7 +281,7 @@ impl Sources {
             let Some(waker) = waker else { continue };
             waker.wake_by_ref();
             let mut places = self.places.borrow_mut();
-            let source = &mut places[place.index as usize];
+            let source = &mut places[place.index];
             if source.generation == place.generation && source.waiters[at].waker.is_none() {
                 source.waiters[at].waker = Some(waker);
             }

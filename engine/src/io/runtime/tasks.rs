@@ -1,5 +1,6 @@
 //! The tasks of a loop, and whom to poll next.
 
+use super::places::Places;
 use crate::sys;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::{
@@ -67,8 +68,7 @@ impl Place {
 }
 
 pub(super) struct Tasks {
-    places: RefCell<Vec<Rc<Place>>>,
-    free: RefCell<Vec<u32>>,
+    places: RefCell<Places<Rc<Place>>>,
     ready: RefCell<VecDeque<u32>>,
     is_main_woken: Cell<bool>,
     home: Arc<Home>,
@@ -80,7 +80,6 @@ impl Tasks {
         let (strangers, woken_elsewhere) = unbounded();
         Ok(Self {
             places: RefCell::default(),
-            free: RefCell::default(),
             ready: RefCell::default(),
             is_main_woken: Cell::new(false),
             home: Arc::new(Home { strangers, bell: sys::eventfd()? }),
@@ -104,7 +103,7 @@ impl Tasks {
     pub(super) fn wake(&self, index: u32) {
         if index == MAIN {
             self.is_main_woken.set(true);
-        } else if let Some(place) = self.places.borrow().get(index as usize)
+        } else if let Some(place) = self.places.borrow().get(index)
             && !place.is_ready.replace(true)
         {
             self.ready.borrow_mut().push_back(index);
@@ -128,14 +127,11 @@ impl Tasks {
     }
 
     pub(super) fn spawn(&self, future: Polled) {
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            let mut places = self.places.borrow_mut();
-            let index = u32::try_from(places.len()).expect("there are not so many tasks");
+        let index = self.places.borrow_mut().take(|index| {
             let waker = Waker::from(Arc::new(Wakes { index, home: self.home.clone() }));
-            places.push(Rc::new(Place { waker, future: Cell::new(None), is_ready: Cell::new(false) }));
-            index
+            Rc::new(Place { waker, future: Cell::new(None), is_ready: Cell::new(false) })
         });
-        let place = self.places.borrow()[index as usize].clone();
+        let place = self.places.borrow()[index].clone();
         place.future.set(Some(future));
         self.wake(index);
     }
@@ -149,7 +145,8 @@ impl Tasks {
     }
 
     fn poll(&self, index: u32) {
-        let place = self.places.borrow()[index as usize].clone();
+        // One that has gone since it was woken for nothing.
+        let Some(place) = self.places.borrow().get(index).cloned() else { return };
         place.is_ready.set(false);
         // A task that is no more, or one that is being polled further up.
         let Some(future) = place.future.take() else { return };
@@ -160,6 +157,18 @@ impl Tasks {
         }
     }
 
+    /// Whether there are many more places than tasks.
+    pub(super) fn has_spare(&self) -> bool {
+        self.places.borrow().has_spare()
+    }
+
+    /// Lets go of places that no task has.
+    pub(super) fn shrink(&self) {
+        let gone = self.places.borrow_mut().shrink();
+        drop(gone);
+        self.ready.borrow_mut().shrink_to(POLLS_PER_LOOK);
+    }
+
     /// Drops all tasks, and those that they begin meanwhile.
     pub(super) fn end(&self) {
         let mut index = 0;
@@ -167,7 +176,9 @@ impl Tasks {
         while let Some(place) = self.places.borrow().get(index).cloned() {
             drop(place.future.take());
             index += 1;
-            if index == self.places.borrow().len() && self.places.borrow().iter().any(|place| place.holds()) {
+            if index as usize == self.places.borrow().len()
+                && self.places.borrow().iter().any(|place| place.holds())
+            {
                 index = 0;
             }
         }
@@ -186,7 +197,7 @@ impl Drop for Polling<'_> {
         if let Some(future) = self.future.take() {
             // Another may begin meanwhile, at another place.
             drop(future);
-            self.tasks.free.borrow_mut().push(self.index);
+            self.tasks.places.borrow_mut().give(self.index);
         }
     }
 }
