@@ -10,6 +10,9 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit that this was built from.
 pub(crate) const COMMIT: &str = env!("CORELANE_COMMIT");
 
+/// Whether the compiler had a profile of the hot paths: `ci/profile` of the repository.
+const HAS_PROFILE: bool = cfg!(corelane_profile);
+
 /// One line.
 pub(crate) fn short() -> String {
     format!("corelane {VERSION} (commit {COMMIT})\n")
@@ -22,6 +25,7 @@ pub(crate) fn long() -> String {
         Ok(Running::Epoll { reason }) => format!("epoll ({reason})"),
         Err(error) => format!("none ({error})"),
     };
+    let profile = if HAS_PROFILE { "yes" } else { "no" };
     let serving = defaults();
     let lanes =
         serving.lanes.map_or_else(|| format!("auto ({} here)", available_cpus()), |lanes| lanes.to_string());
@@ -29,7 +33,8 @@ pub(crate) fn long() -> String {
     let mut text = short();
     write!(
         text,
-        "driver: {driver}\nring flags: {RING_FLAGS}\nlanes: {lanes}\nnames are looked up again: {names}\n\nlimits\n"
+        "laid out by a profile: {profile}\ndriver: {driver}\nring flags: {RING_FLAGS}\nlanes: {lanes}\n\
+         names are looked up again: {names}\n\nlimits\n"
     )
     .expect("a string takes everything");
     list(&mut text, &Limits::default());

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 
 /// The command that writes a baseline.
-pub(crate) const RECORD: &str = "cargo run --release -p corelane-counts -- record";
+pub(crate) const RECORD: &str = "cargo run --profile counts -p corelane-counts -- record";
 /// Percent of the baseline by which a count may rise; one that falls by more is worth recording.
 const TOLERANCE_PERCENT: u64 = 3;
 

@@ -23,7 +23,11 @@ use baseline::Baseline;
 use callgrind::{Counted, Here, Scratch};
 use facts::Facts;
 use request::Asked;
-use std::{env, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 const USAGE: &str = "\
 Counts instructions under valgrind.
@@ -73,11 +77,15 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
+/// The proxy as it is released; this program is built under another profile of cargo's, in the directory beside that.
+fn released(own: &Path) -> PathBuf {
+    own.parent().unwrap_or(own).with_file_name("release").join("corelane")
+}
+
 /// `None` if the options are not understood.
 fn asked(options: &[&str]) -> Option<Asked> {
     let mut asked = Asked {
-        // Built beside this program.
-        binary: env::current_exe().unwrap_or_default().with_file_name("corelane"),
+        binary: released(&env::current_exe().unwrap_or_default()),
         driver: "uring".to_owned(),
         connections: 1,
         rounds: 2000,

@@ -130,6 +130,8 @@ fn build(
     }
     if let Some(target) = target {
         command.arg("--target-dir").arg(target);
+        // A peer is built as its own makers build it, not with a profile of ours.
+        command.env("RUSTC_WRAPPER", "");
     }
     let output = command.current_dir(manifest_dir).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| {
