@@ -276,6 +276,48 @@ impl Fields {
         entries.iter().filter(move |e| e.known == known).map(|e| slice(&self.bytes, e.value()))
     }
 
+    /// Whether fields with any of these names may stand here.
+    pub(crate) fn has_seen_any<const N: usize>(&self, known: [Known; N]) -> bool {
+        self.seen & known.iter().fold(0, |bits, known| bits | known.bit()) != 0
+    }
+
+    /// Makes room for these pieces and so many bytes around them, if with them all is so little that nothing need be
+    /// compacted; says whether it is.
+    pub(crate) fn make_room_for<const N: usize>(&mut self, pieces: [&[u8]; N], around: usize) -> bool {
+        let all = pieces.iter().fold(self.bytes.len() + around, |all, piece| all.saturating_add(piece.len()));
+        if all <= GARBAGE_BYTES_MAX {
+            self.bytes.reserve(all - self.bytes.len());
+        }
+        all <= GARBAGE_BYTES_MAX
+    }
+
+    /// Adds a field with a known name, which is given as it is written, and a value of pieces that have been checked.
+    #[inline(always)]
+    pub(crate) fn append_pieces<const L: usize, const N: usize>(
+        &mut self,
+        known: Known,
+        with_colon: &[u8; L],
+        pieces: [&[u8]; N],
+    ) {
+        debug_assert_eq!(with_colon, known.with_colon().as_bytes());
+        let name_start = self.bytes.len();
+        self.bytes.extend_from_slice(with_colon);
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece);
+        }
+        let value_start = name_start + L;
+        let value_len = position(self.bytes.len() - value_start);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.push(Entry {
+            name_start: position(name_start),
+            value_start: position(value_start),
+            value_len,
+            name_len: (L - ": ".len()) as u16,
+            known,
+            flags: CANONICAL,
+        });
+    }
+
     /// Adds a field that came with HTTP/2: its name and its value have been checked.
     pub(crate) fn append_checked(&mut self, line: Line<'_>) {
         let name_start = self.bytes.len();

@@ -4,7 +4,7 @@
 //! came from and which way it took.
 
 use crate::fields::{InvalidField, Known, Part};
-use crate::grammar::{is_token, trim};
+use crate::grammar::{is_token, is_value, trim};
 use crate::trail::{Client, Trail};
 use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope, Version};
 use http::Method;
@@ -39,6 +39,9 @@ pub struct Trusted {
 /// Longest `X-Request-Id` that is taken from a client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// Longest `Host` of requests that are [made ready at once](add_at_once), in bytes.
+const HOST_BYTES_MAX: usize = 64;
+
 /// Changes a received request for the next hop.
 ///
 /// `Via`, `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `Forwarded` and `X-Request-Id` are added.
@@ -51,6 +54,9 @@ pub fn request(head: &mut RequestHead, hop: &Hop<'_>) -> Result<(), Error> {
         return Err(of_exchange(Kind::Loop));
     }
     decrement_max_forwards(head)?;
+    if add_at_once(head, hop) {
+        return Ok(());
+    }
     add(&mut head.fields, hop)
         // Only what comes from our own configuration can be invalid here.
         .map_err(|_| Error { blame: Blame::Us, scope: Scope::Stream, kind: Kind::Field })?;
@@ -96,6 +102,49 @@ fn decrement_max_forwards(head: &mut RequestHead) -> Result<(), Error> {
     head.fields
         .set_known(Known::MaxForwards, &[Part::Bytes(value)])
         .map_err(|_| of_exchange(Kind::MaxForwards))
+}
+
+/// What [`add`] and [`append_via`] do, for a stranger who says nothing of where it comes from, as nearly all do: what is
+/// added does not depend on what is there, but for the host. `false`, and nothing done, for all others.
+fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
+    const SAID: [Known; 5] = [
+        Known::XForwardedFor,
+        Known::XForwardedProto,
+        Known::XForwardedHost,
+        Known::Forwarded,
+        Known::XRequestId,
+    ];
+    /// Names, ends of lines, and what stands between values.
+    const AROUND_BYTES: usize = 113;
+    let (Some(peer), None, fields) = (hop.peer, hop.trusted, &mut head.fields) else { return false };
+    let mut place = [0; HOST_BYTES_MAX];
+    let host = fields.known(Known::Host).filter(|host| is_token(host));
+    let Some((host, place)) = host.and_then(|host| Some((host, place.get_mut(..host.len())?))) else {
+        return false;
+    };
+    place.copy_from_slice(host);
+    let (host, scheme, via, id): (&[u8], _, _, _) =
+        (place, hop.scheme.as_bytes(), hop.via.as_bytes(), hop.request_id.as_bytes());
+    if fields.has_seen_any(SAID) || ![scheme, via, id].into_iter().all(is_one_word) {
+        return false;
+    }
+    let peer = AddressText::of(Some(peer));
+    let (address, node) = (peer.address(), peer.node());
+    if !fields.make_room_for([address, scheme, host, node, host, scheme, id, via], AROUND_BYTES) {
+        return false;
+    }
+    fields.append_pieces(Known::XForwardedFor, b"X-Forwarded-For: ", [address]);
+    fields.append_pieces(Known::XForwardedProto, b"X-Forwarded-Proto: ", [scheme]);
+    fields.append_pieces(Known::XForwardedHost, b"X-Forwarded-Host: ", [host]);
+    fields.append_pieces(Known::Forwarded, b"Forwarded: ", [node, b";host=", host, b";proto=", scheme]);
+    fields.append_pieces(Known::XRequestId, b"X-Request-Id: ", [id]);
+    fields.append_pieces(Known::Via, b"Via: ", [protocol(head.version), via]);
+    true
+}
+
+/// A value, without whitespace around it.
+fn is_one_word(value: &[u8]) -> bool {
+    is_value(value) && !matches!(value, [] | [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
 fn add(fields: &mut Fields, hop: &Hop<'_>) -> Result<(), InvalidField> {
@@ -201,13 +250,21 @@ impl HostText {
     }
 }
 
-fn append_via(fields: &mut Fields, version: Version, via: &str) -> Result<(), Error> {
-    let version: &[u8] = match version {
+/// As `Via` begins with it.
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
         Version::Http10 => b"1.0 ",
         Version::Http11 => b"1.1 ",
         Version::Http2 => b"2 ",
-    };
-    let parts = [Part::Fixed(version), Part::Bytes(via.as_bytes())];
+    }
+}
+
+fn append_via(fields: &mut Fields, version: Version, via: &str) -> Result<(), Error> {
+    if is_one_word(via.as_bytes()) && fields.make_room_for([via.as_bytes()], "Via: 1.1 \r\n".len()) {
+        fields.append_pieces(Known::Via, b"Via: ", [protocol(version), via.as_bytes()]);
+        return Ok(());
+    }
+    let parts = [Part::Fixed(protocol(version)), Part::Bytes(via.as_bytes())];
     fields.append_known(Known::Via, &parts).map_err(|_| Error {
         blame: Blame::Us,
         scope: Scope::Stream,
@@ -288,13 +345,21 @@ impl AddressText {
         self.len = end;
     }
 
-    fn as_part(&self) -> Part<'_> {
-        Part::Fixed(&self.bytes[self.before..self.len - self.behind])
+    fn address(&self) -> &[u8] {
+        &self.bytes[self.before..self.len - self.behind]
     }
 
     /// As a parameter of `Forwarded`.
+    fn node(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn as_part(&self) -> Part<'_> {
+        Part::Fixed(self.address())
+    }
+
     fn as_node(&self) -> Part<'_> {
-        Part::Fixed(&self.bytes[..self.len])
+        Part::Fixed(self.node())
     }
 }
 
@@ -308,6 +373,44 @@ impl Write for AddressText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is added at once is what is added one by one.
+    #[test]
+    fn both_ways_add_the_same() {
+        let hosts =
+            ["a", "example.com", "example.com:80", "[::1]:80", "a\"b", "", &"a".repeat(64), &"a".repeat(65)];
+        let others = [None, Some("X-Forwarded-For"), Some("Via"), Some("X-Request-Id"), Some("Accept")];
+        let peers =
+            [None, Some(Ipv4Addr::new(192, 0, 2, 7).into()), Some(std::net::Ipv6Addr::LOCALHOST.into())];
+        let words = ["corelane", " a", "", "a b", "a\u{1}"];
+        let mut at_once = 0;
+        for (host, other) in hosts.iter().flat_map(|host| others.map(|other| (host, other))) {
+            for (peer, via) in peers.into_iter().flat_map(|peer| words.map(|via| (peer, via))) {
+                let mut head = RequestHead::new();
+                head.fields.append("Host", host);
+                if let Some(other) = other {
+                    head.fields.append(other, "1.1 other");
+                }
+                let hop = Hop { peer, scheme: "http", via, request_id: "0123456789abcdef", trusted: None };
+                let (mut one_by_one, mut whole) = (head.clone(), head.clone());
+                if !add_at_once(&mut whole, &hop) {
+                    assert_eq!(whole, head, "nothing has been done");
+                    continue;
+                }
+                at_once += 1;
+                add(&mut one_by_one.fields, &hop).expect("it is valid");
+                append_via(&mut one_by_one.fields, one_by_one.version, via).expect("it is valid");
+                let (mut expected, mut written) = (Vec::new(), Vec::new());
+                one_by_one.fields.write_h1(&mut expected);
+                whole.fields.write_h1(&mut written);
+                assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&expected));
+                assert_eq!(whole.fields.known(Known::Via), one_by_one.fields.known(Known::Via));
+                assert!(whole.fields.contains("forwarded") && whole.fields.contains("x-request-id"));
+            }
+        }
+        // Three hosts, three of the others, two peers, two words.
+        assert_eq!(at_once, 3 * 3 * 2 * 2);
+    }
 
     #[test]
     fn addresses_are_written_like_the_standard_library_does() {

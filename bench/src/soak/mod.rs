@@ -102,6 +102,8 @@ struct Soak<'a> {
     hostile: Hostile,
     /// What the proxy is to blame for.
     broken: Vec<String>,
+    /// How many of them have been told.
+    told: usize,
 }
 
 struct Hostile {
@@ -139,6 +141,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         reloads: (0, 0),
         hostile: Hostile { sender, ended, running: 0, counts: [0; KINDS.len()], skipped: 0 },
         broken: Vec::new(),
+        told: 0,
     };
     let length = Duration::from_secs_f64(args.minutes * 60.0);
     // What is allocated once is allocated in a first part, which counts for no comparison.
@@ -311,7 +314,11 @@ impl Soak<'_> {
         }
     }
 
-    fn tell_round(&self) {
+    fn tell_round(&mut self) {
+        for broken in &self.broken[self.told..] {
+            self.say(&format!("a promise was broken: {broken}"));
+        }
+        self.told = self.broken.len();
         let sum = |of: fn(&Total) -> u64| self.totals.values().map(of).sum::<u64>();
         let memory = self.samples.last().map_or(0, |sample| sample.resident_bytes >> 10);
         self.say(&format!(
