@@ -281,41 +281,20 @@ impl Fields {
         self.seen & known.iter().fold(0, |bits, known| bits | known.bit()) != 0
     }
 
-    /// Makes room for these pieces and so many bytes around them, if with them all is so little that nothing need be
-    /// compacted; says whether it is.
-    pub(crate) fn make_room_for<const N: usize>(&mut self, pieces: [&[u8]; N], around: usize) -> bool {
-        let all = pieces.iter().fold(self.bytes.len() + around, |all, piece| all.saturating_add(piece.len()));
-        if all <= GARBAGE_BYTES_MAX {
-            self.bytes.reserve(all - self.bytes.len());
-        }
-        all <= GARBAGE_BYTES_MAX
-    }
-
-    /// Adds a field with a known name, which is given as it is written, and a value of pieces that have been checked.
-    #[inline(always)]
-    pub(crate) fn append_pieces<const L: usize, const N: usize>(
+    /// Begins to add lines that are made of pieces which have been checked, with so many bytes around them; not if with them
+    /// there would be so much that something may have to be compacted.
+    pub(crate) fn begin_lines<const N: usize>(
         &mut self,
-        known: Known,
-        with_colon: &[u8; L],
         pieces: [&[u8]; N],
-    ) {
-        debug_assert_eq!(with_colon, known.with_colon().as_bytes());
-        let name_start = self.bytes.len();
-        self.bytes.extend_from_slice(with_colon);
-        for piece in pieces {
-            self.bytes.extend_from_slice(piece);
+        around: usize,
+    ) -> Option<Lines<'_>> {
+        let at = self.bytes.len();
+        let end = pieces.iter().fold(at.saturating_add(around), |end, piece| end.saturating_add(piece.len()));
+        if end > GARBAGE_BYTES_MAX {
+            return None;
         }
-        let value_start = name_start + L;
-        let value_len = position(self.bytes.len() - value_start);
-        self.bytes.extend_from_slice(b"\r\n");
-        self.push(Entry {
-            name_start: position(name_start),
-            value_start: position(value_start),
-            value_len,
-            name_len: (L - ": ".len()) as u16,
-            known,
-            flags: CANONICAL,
-        });
+        self.bytes.resize(end, 0);
+        Some(Lines { fields: self, at })
     }
 
     /// Adds a field that came with HTTP/2: its name and its value have been checked.
@@ -586,6 +565,55 @@ impl Fields {
             e.flags |= CANONICAL;
         }
         self.bytes = bytes;
+    }
+}
+
+/// Lines that are added at once, for which there is room.
+pub(crate) struct Lines<'a> {
+    fields: &'a mut Fields,
+    /// How far they have been written.
+    at: usize,
+}
+
+impl Lines<'_> {
+    /// Adds a field with a known name, which is given as it is written, and a value of pieces.
+    #[inline]
+    pub(crate) fn add<const L: usize, const N: usize>(
+        &mut self,
+        known: Known,
+        with_colon: &[u8; L],
+        pieces: [&[u8]; N],
+    ) {
+        debug_assert_eq!(with_colon, known.with_colon().as_bytes());
+        let name_start = self.at;
+        self.put(with_colon);
+        let value_start = self.at;
+        pieces.into_iter().for_each(|piece| self.put(piece));
+        let value_len = self.at.saturating_sub(value_start);
+        self.put(b"\r\n");
+        self.fields.push(Entry {
+            name_start: position(name_start),
+            value_start: position(value_start),
+            value_len: position(value_len),
+            name_len: (L.saturating_sub(": ".len())) as u16,
+            known,
+            flags: CANONICAL,
+        });
+    }
+
+    #[inline]
+    fn put(&mut self, piece: &[u8]) {
+        let end = self.at.saturating_add(piece.len());
+        let place = self.fields.bytes.get_mut(self.at..end).expect("there is room for all pieces");
+        place.copy_from_slice(piece);
+        self.at = end;
+    }
+}
+
+/// What there was too much room for.
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        self.fields.bytes.truncate(self.at);
     }
 }
 

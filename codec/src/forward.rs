@@ -130,15 +130,14 @@ fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
     }
     let peer = AddressText::of(Some(peer));
     let (address, node) = (peer.address(), peer.node());
-    if !fields.make_room_for([address, scheme, host, node, host, scheme, id, via], AROUND_BYTES) {
-        return false;
-    }
-    fields.append_pieces(Known::XForwardedFor, b"X-Forwarded-For: ", [address]);
-    fields.append_pieces(Known::XForwardedProto, b"X-Forwarded-Proto: ", [scheme]);
-    fields.append_pieces(Known::XForwardedHost, b"X-Forwarded-Host: ", [host]);
-    fields.append_pieces(Known::Forwarded, b"Forwarded: ", [node, b";host=", host, b";proto=", scheme]);
-    fields.append_pieces(Known::XRequestId, b"X-Request-Id: ", [id]);
-    fields.append_pieces(Known::Via, b"Via: ", [protocol(head.version), via]);
+    let pieces = [address, scheme, host, node, host, scheme, id, via];
+    let Some(mut lines) = fields.begin_lines(pieces, AROUND_BYTES) else { return false };
+    lines.add(Known::XForwardedFor, b"X-Forwarded-For: ", [address]);
+    lines.add(Known::XForwardedProto, b"X-Forwarded-Proto: ", [scheme]);
+    lines.add(Known::XForwardedHost, b"X-Forwarded-Host: ", [host]);
+    lines.add(Known::Forwarded, b"Forwarded: ", [node, b";host=", host, b";proto=", scheme]);
+    lines.add(Known::XRequestId, b"X-Request-Id: ", [id]);
+    lines.add(Known::Via, b"Via: ", [protocol(head.version), via]);
     true
 }
 
@@ -260,8 +259,10 @@ fn protocol(version: Version) -> &'static [u8] {
 }
 
 fn append_via(fields: &mut Fields, version: Version, via: &str) -> Result<(), Error> {
-    if is_one_word(via.as_bytes()) && fields.make_room_for([via.as_bytes()], "Via: 1.1 \r\n".len()) {
-        fields.append_pieces(Known::Via, b"Via: ", [protocol(version), via.as_bytes()]);
+    if is_one_word(via.as_bytes())
+        && let Some(mut lines) = fields.begin_lines([via.as_bytes()], "Via: 1.1 \r\n".len())
+    {
+        lines.add(Known::Via, b"Via: ", [protocol(version), via.as_bytes()]);
         return Ok(());
     }
     let parts = [Part::Fixed(protocol(version)), Part::Bytes(via.as_bytes())];
