@@ -58,6 +58,20 @@ struct Heard {
     statuses: Vec<u16>,
     /// It has not ended in time.
     open: bool,
+    /// It has ended by this.
+    broken: Option<ErrorKind>,
+}
+
+impl Heard {
+    fn of(statuses: Vec<u16>, open: bool) -> Self {
+        Self { statuses, open, broken: None }
+    }
+
+    /// What came later on the same connection.
+    fn and(&mut self, more: Self) {
+        self.statuses.extend(more.statuses);
+        (self.open, self.broken) = (more.open, more.broken);
+    }
 }
 
 impl Client {
@@ -76,7 +90,7 @@ impl Client {
         let (mut statuses, mut tail, mut piece) = (Vec::new(), Vec::new(), [0; 16 << 10]);
         while monotonic() < until {
             match self.stream.read(&mut piece) {
-                Ok(0) => return Heard { statuses, open: false },
+                Ok(0) => return Heard::of(statuses, false),
                 Ok(count) => {
                     tail.extend_from_slice(&piece[..count]);
                     find_statuses(&mut tail, &mut statuses);
@@ -84,11 +98,16 @@ impl Client {
                         break;
                     }
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(_) => return Heard { statuses, open: false },
+                // A read that has a timeout is interrupted by whatever the kernel has to do with its thread, signals aside.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Heard { statuses, open: false, broken: Some(error.kind()) },
             }
         }
-        Heard { statuses, open: true }
+        Heard::of(statuses, true)
     }
 
     /// Has the close be a reset.
@@ -131,7 +150,11 @@ fn let_go(heard: &Heard) -> Result<(), String> {
 }
 
 fn says(heard: &Heard) -> String {
-    let end = if heard.open { "no end" } else { "the end" };
+    let end = match heard.broken {
+        Some(kind) => &format!("the end ({kind})"),
+        None if heard.open => "no end",
+        None => "the end",
+    };
     match heard.statuses.len() {
         0..=8 => format!("{:?} and {end}", heard.statuses),
         many => format!("{many} answers and {end}"),
@@ -141,12 +164,10 @@ fn says(heard: &Heard) -> String {
 fn slow_head(client: &mut Client) -> Result<(), String> {
     client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ");
     let until = monotonic() + CLIENT_HEAD + PATIENCE;
-    let mut heard = Heard { statuses: Vec::new(), open: true };
+    let mut heard = Heard::of(Vec::new(), true);
     while heard.open && monotonic() < until {
         client.send("x");
-        let more = client.hear_until(monotonic() + 5 * LOOK, |_| false);
-        heard.statuses.extend(more.statuses);
-        heard.open = more.open;
+        heard.and(client.hear_until(monotonic() + 5 * LOOK, |_| false));
     }
     refused(&heard, &[408])
 }
@@ -155,12 +176,10 @@ fn slow_content(client: &mut Client) -> Result<(), String> {
     // The origin keeps its answer back: once one has begun, the client may be as slow as it likes.
     client.send("POST /echo?delay=1m HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     let until = monotonic() + Duration::from_secs(5) + PATIENCE;
-    let mut heard = Heard { statuses: Vec::new(), open: true };
+    let mut heard = Heard::of(Vec::new(), true);
     while heard.open && monotonic() < until {
         client.send("x");
-        let more = client.hear_until(monotonic() + 5 * LOOK, |_| false);
-        heard.statuses.extend(more.statuses);
-        heard.open = more.open;
+        heard.and(client.hear_until(monotonic() + 5 * LOOK, |_| false));
     }
     refused(&heard, &[408])
 }
@@ -295,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_promise_that_is_not_kept_is_told() {
-        let heard = |statuses: &[u16], open| Heard { statuses: statuses.to_vec(), open };
+        let heard = |statuses: &[u16], open| Heard::of(statuses.to_vec(), open);
         assert!(refused(&heard(&[400], false), &[400]).is_ok());
         for broken in
             [heard(&[200], false), heard(&[400, 200], false), heard(&[400], true), heard(&[], false)]
