@@ -20,12 +20,12 @@ struct Here(PathBuf);
 impl Here {
     fn new(name: &str) -> Self {
         let here = std::env::temp_dir().join(format!("corelane-profile-{name}-{}", std::process::id()));
-        fs::create_dir_all(&here).unwrap();
+        fs::create_dir_all(&here).expect("a directory");
         let wrapper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profile/rustc");
-        fs::copy(wrapper, here.join("wrapper")).unwrap();
-        fs::write(here.join("known.profdata"), "").unwrap();
-        fs::write(here.join("compiler"), COMPILER).unwrap();
-        fs::set_permissions(here.join("compiler"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(wrapper, here.join("wrapper")).expect("it is copied");
+        fs::write(here.join("known.profdata"), "").expect("a file");
+        fs::write(here.join("compiler"), COMPILER).expect("a file");
+        fs::set_permissions(here.join("compiler"), fs::Permissions::from_mode(0o755)).expect("it is ours");
         Self(here)
     }
 
@@ -37,9 +37,9 @@ impl Here {
             Some(mode) => command.env("CORELANE_PROFILE", mode),
             None => command.env_remove("CORELANE_PROFILE"),
         };
-        let output = command.output().unwrap();
+        let output = command.output().expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
     }
 }
 
@@ -98,7 +98,7 @@ fn arguments_with_spaces_stay_one() {
     let here = Here::new("spaces");
     let mut command = Command::new(here.0.join("wrapper"));
     command.args(["printf", "<%s>", "--cfg", "feature=\"a b\""]);
-    let output = command.output().unwrap();
+    let output = command.output().expect("it runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "<--cfg><feature=\"a b\">");
 }
 
@@ -107,6 +107,6 @@ fn variables_with_a_hyphen_stay() {
     let here = Here::new("variables");
     let mut command = Command::new(here.0.join("wrapper"));
     command.arg("env").env("CARGO_BIN_EXE_corelane-bench", "here");
-    let output = command.output().unwrap();
+    let output = command.output().expect("it runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("CARGO_BIN_EXE_corelane-bench=here\n"));
 }

@@ -172,6 +172,70 @@ fn a_place_that_is_used_again_hears_nothing_of_who_had_it_before() {
 }
 
 #[test]
+fn a_place_that_has_gone_and_come_again_hears_nothing_of_who_had_it_before() {
+    const CROWD: usize = 200;
+    on_both(|runtime| {
+        runtime.block_on(async {
+            let (first, _there) = pair();
+            let mut crowd: Vec<_> = (0..CROWD).map(|_| pair()).collect();
+            for (watched, there) in &mut crowd {
+                // Armed to stay, and then the kernel has something to tell that the loop does not see.
+                there.write_all(b"a").expect("it is taken");
+                ready(watched, Direction::In).await;
+                receive(watched);
+                let waits = poll_fn(|cx| Poll::Ready(watched.poll(Direction::In, cx).is_pending())).await;
+                assert!(waits);
+            }
+            crowd.iter_mut().for_each(|(_, there)| there.write_all(b"late").expect("it is taken"));
+            drop(crowd);
+            assert!(has_spare());
+            shrink();
+            assert!(!has_spare());
+            let again: Vec<_> = (0..CROWD).map(|_| pair()).collect();
+            for (watched, _) in &again {
+                let waits = poll_fn(|cx| Poll::Ready(watched.poll(Direction::In, cx).is_pending())).await;
+                assert!(waits);
+            }
+            looks(3).await;
+            for (watched, _) in &again {
+                let waits = poll_fn(|cx| Poll::Ready(watched.poll(Direction::In, cx).is_pending())).await;
+                assert!(waits, "nothing has come for it");
+            }
+            drop(first);
+        });
+    });
+}
+
+#[test]
+fn a_task_whose_place_has_gone_is_woken_for_nothing() {
+    on_both(|runtime| {
+        runtime.block_on(async {
+            let wakers = Rc::new(RefCell::new(Vec::new()));
+            for _ in 0..200 {
+                let wakers = wakers.clone();
+                spawn(poll_fn(move |cx| {
+                    wakers.borrow_mut().push(cx.waker().clone());
+                    Poll::Ready(())
+                }));
+            }
+            looks(1).await;
+            // Some are in the queue when their places go.
+            wakers.borrow().iter().for_each(Waker::wake_by_ref);
+            shrink();
+            wakers.borrow().iter().for_each(Waker::wake_by_ref);
+            looks(1).await;
+            let done = Rc::new(Cell::new(0));
+            for _ in 0..200 {
+                let done = done.clone();
+                spawn(async move { done.set(done.get() + 1) });
+            }
+            looks(1).await;
+            assert_eq!(done.get(), 200);
+        });
+    });
+}
+
+#[test]
 fn closing_is_seen_although_something_came_that_the_loop_has_not_seen() {
     on_both(|runtime| {
         runtime.block_on(async {
