@@ -87,33 +87,36 @@ impl Client {
 
     /// Reads until the connection ends, or `enough` has come.
     fn hear_until(&mut self, until: Duration, enough: impl Fn(&[u16]) -> bool) -> Heard {
-        let (mut statuses, mut tail, mut piece) = (Vec::new(), Vec::new(), [0; 16 << 10]);
-        while monotonic() < until {
-            match self.stream.read(&mut piece) {
-                Ok(0) => return Heard::of(statuses, false),
-                Ok(count) => {
-                    tail.extend_from_slice(&piece[..count]);
-                    find_statuses(&mut tail, &mut statuses);
-                    if enough(&statuses) {
-                        break;
-                    }
-                }
-                // A read that has a timeout is interrupted by whatever the kernel has to do with its thread, signals aside.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Heard { statuses, open: false, broken: Some(error.kind()) },
-            }
-        }
-        Heard::of(statuses, true)
+        hear(&mut self.stream, until, enough)
     }
 
     /// Has the close be a reset.
     fn reset(&self) {
         let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
+}
+
+/// What comes of a stream until it ends, or `enough` has come.
+fn hear(stream: &mut impl Read, until: Duration, enough: impl Fn(&[u16]) -> bool) -> Heard {
+    let (mut statuses, mut tail, mut piece) = (Vec::new(), Vec::new(), [0; 16 << 10]);
+    while monotonic() < until {
+        match stream.read(&mut piece) {
+            Ok(0) => return Heard::of(statuses, false),
+            Ok(count) => {
+                tail.extend_from_slice(&piece[..count]);
+                find_statuses(&mut tail, &mut statuses);
+                if enough(&statuses) {
+                    break;
+                }
+            }
+            Err(error) => match error.kind() {
+                // The kernel does not take up again a read that has a timeout (signal(7)).
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                kind => return Heard { statuses, open: false, broken: Some(kind) },
+            },
+        }
+    }
+    Heard::of(statuses, true)
 }
 
 /// Takes status lines out of what has come, and leaves what may be the beginning of one.
@@ -310,6 +313,26 @@ mod tests {
             }
             assert_eq!(statuses, [200, 404], "{cut}");
         }
+    }
+
+    /// Each read gives what comes next.
+    struct Script(Vec<Result<&'static [u8], ErrorKind>>);
+
+    impl Read for Script {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let mut next = self.0.remove(0)?;
+            next.read(into)
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_is_no_end_and_one_that_fails_is_named() {
+        let hear = |script: &[_]| hear(&mut Script(script.to_vec()), monotonic() + PATIENCE, |_| false);
+        let begun = [Err(ErrorKind::WouldBlock), Err(ErrorKind::Interrupted), Ok(&b"HTTP/1.1 408 x\r\n"[..])];
+        let ended = hear(&[&begun[..], &[Ok(b"")]].concat());
+        assert!(refused(&ended, &[408]).is_ok(), "{}", says(&ended));
+        let reset = hear(&[&begun[..], &[Err(ErrorKind::ConnectionReset)]].concat());
+        assert_eq!(says(&reset), "[408] and the end (connection reset)");
     }
 
     #[test]
