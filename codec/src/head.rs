@@ -116,10 +116,14 @@ impl RequestHead {
 
     /// Forgets everything but the memory, so that the next request costs no allocation.
     pub fn clear(&mut self) {
-        let (mut target, mut fields) = (std::mem::take(&mut self.target), std::mem::take(&mut self.fields));
+        // In place: what is moved out and back costs more than all the rest.
+        let Self { method, version, target, fields, content, upgrade, expects_continue, accepts_trailers } =
+            self;
+        (*method, *version) = (Method::GET, Version::Http11);
         target.clear();
         fields.clear();
-        *self = Self { target, fields, ..Self::default() };
+        (*content, *upgrade) = (Length::None, None);
+        (*expects_continue, *accepts_trailers) = (false, false);
     }
 
     /// Makes an absolute-form target (`http://host/path`) a `Host` and an origin-form one, as it is sent (RFC 9112
@@ -195,9 +199,10 @@ impl ResponseHead {
 
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
+        let Self { status, version, fields, content, declared_length, upgrade } = self;
+        (*status, *version) = (StatusCode::OK, Version::Http11);
         fields.clear();
-        *self = Self { fields, ..Self::default() };
+        (*content, *declared_length, *upgrade) = (Length::None, None, None);
     }
 }
 

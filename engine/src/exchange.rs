@@ -7,6 +7,7 @@ use crate::{
     downstream::{Downstream, is_too_large},
     error::{Error, ErrorKind, Result, Side, Stage},
     handler::Handler,
+    kept::Kept,
     lane::caught,
     message::{Request, Response},
     metrics::Metric,
@@ -36,7 +37,7 @@ pub(crate) enum After {
 /// Serves one request, or refuses what was none.
 pub(crate) async fn serve<H: Handler>(
     connection: Rc<Downstream>,
-    received: Result<RequestHead>,
+    received: Result<Kept<RequestHead>>,
     handler: Rc<H>,
 ) -> After {
     let exchange = Exchange::open(&connection);
@@ -112,12 +113,12 @@ enum Ended {
 }
 
 enum Admitted {
-    Request(RequestHead),
+    Request(Kept<RequestHead>),
     Answer(Response),
 }
 
 /// What concerns every request, whoever handles it.
-fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
+fn admit(head: Kept<RequestHead>, exchange: &Rc<Exchange>) -> Result<Admitted> {
     let lane = exchange.lane();
     exchange.set_expects(head.expects_continue);
     exchange.find_client(&head.fields);
@@ -134,7 +135,6 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     });
     if lane.shedding() >= Shedding::Refuse {
         lane.0.metrics.count(Metric::RequestsShed);
-        lane.give_request(head);
         return Err(Error::new(Side::Internal, Stage::Route, ErrorKind::Overloaded));
     }
     if head.method == Method::CONNECT || head.method == Method::TRACE {
@@ -148,7 +148,6 @@ fn admit(head: RequestHead, exchange: &Rc<Exchange>) -> Result<Admitted> {
     }
     if head.method == Method::OPTIONS && forward::max_forwards(&head)? == Some(0) {
         // The last to be asked is us (RFC 9110 §7.6.2).
-        lane.give_request(head);
         return Ok(Admitted::Answer(allowing(StatusCode::NO_CONTENT)));
     }
     Ok(Admitted::Request(head))
@@ -161,7 +160,11 @@ fn allowing(status: StatusCode) -> Response {
 }
 
 /// The handler's answer. Its future is dropped when the client has gone, and its panic kills nothing else.
-async fn handle<H: Handler>(exchange: &Rc<Exchange>, head: RequestHead, handler: &H) -> Result<Response> {
+async fn handle<H: Handler>(
+    exchange: &Rc<Exchange>,
+    head: Kept<RequestHead>,
+    handler: &H,
+) -> Result<Response> {
     let connection = exchange.connection();
     let request = Request::of_client(head, exchange);
     let handling = pin!(handler.handle(request));

@@ -48,28 +48,25 @@ impl<T, const MAX: usize> Free<T, MAX> {
 }
 
 /// What lies in a box that is used again.
-pub(crate) trait Keep: Sized + 'static {
+pub(crate) trait Keep: Default + 'static {
     /// The thread's free boxes.
     fn free() -> &'static LocalKey<Free<Box<Self>>>;
 
-    /// Lets go of everything that belongs to somebody.
+    /// Lets go of everything that belongs to somebody: what is left is as good as a new one.
     fn clear(&mut self);
 }
 
 /// A value in a box that comes from a thread's free ones and goes back to them. What goes through many hands on its way,
 /// by value, as a request and its response do, costs no more to move than a pointer, and no allocation.
+///
+/// By default there is nothing in it: what a `take` leaves behind.
 pub(crate) struct Kept<T: Keep>(Option<Box<T>>);
 
 impl<T: Keep> Kept<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// One that is as good as new, to be filled where it is: what is put into it as a whole is copied.
+    pub(crate) fn blank() -> Self {
         let free = T::free().try_with(Free::take).ok().flatten();
-        Self(Some(match free {
-            Some(mut place) => {
-                *place = value;
-                place
-            }
-            None => Box::new(value),
-        }))
+        Self(Some(free.unwrap_or_default()))
     }
 
     /// How many free ones this thread has.
@@ -83,17 +80,31 @@ impl<T: Keep> Kept<T> {
     }
 }
 
+impl<T: Keep> Default for Kept<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Keep> From<T> for Kept<T> {
+    fn from(value: T) -> Self {
+        let mut kept = Self::blank();
+        *kept = value;
+        kept
+    }
+}
+
 impl<T: Keep> Deref for Kept<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_deref().expect("it is there until it is dropped")
+        self.0.as_deref().expect("it is there until it is taken")
     }
 }
 
 impl<T: Keep> DerefMut for Kept<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_deref_mut().expect("it is there until it is dropped")
+        self.0.as_deref_mut().expect("it is there until it is taken")
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     exchange::After,
     io::{self, Listener, system},
+    kept::Kept,
     lane::Lane,
     metrics::Metric,
     overload::Shedding,
@@ -34,7 +35,7 @@ pub(crate) async fn accept<F, S>(
     seats: Rc<Seats<F, S>>,
 ) where
     F: Future<Output = After> + 'static,
-    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
+    S: Fn(Rc<Downstream>, Result<Kept<RequestHead>>) -> F + 'static,
 {
     let entrance = Entrance { lane: lane.clone(), listener, door, seats };
     let (mut said, mut full) = (false, false);
@@ -119,7 +120,7 @@ struct Entrance<F, S> {
 impl<F, S> Entrance<F, S>
 where
     F: Future<Output = After> + 'static,
-    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F + 'static,
+    S: Fn(Rc<Downstream>, Result<Kept<RequestHead>>) -> F + 'static,
 {
     /// Waits until somebody wants in.
     async fn is_wanted(&self) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ use crate::{
     record::Record,
     settings::Settings,
     tunnel::{Rest, Serve, Tunnel},
+    upstream::Transfer,
 };
 use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
@@ -24,8 +25,9 @@ use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, thread::LocalKey, time::
 pub struct Request(pub(crate) Kept<RequestParts>);
 
 /// What a request is made of.
+#[derive(Default)]
 pub(crate) struct RequestParts {
-    pub(crate) head: RequestHead,
+    pub(crate) head: Kept<RequestHead>,
     pub(crate) body: Body,
     standing: Standing,
     /// What an intermediary adds has been added.
@@ -57,7 +59,7 @@ struct Draft {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request")
-            .field("head", &self.0.head)
+            .field("head", &*self.0.head)
             .field("body", &self.0.body)
             .finish_non_exhaustive()
     }
@@ -87,13 +89,14 @@ impl Request {
     }
 
     /// The request of a client's that has this head.
-    pub(crate) fn of_client(head: RequestHead, exchange: &Rc<Exchange>) -> Self {
-        let body = Body::from_client(exchange, head.content);
-        Self::of(head, body, Standing::Exchange(exchange.clone()))
-    }
-
-    fn of(head: RequestHead, body: Body, standing: Standing) -> Self {
-        Self(Kept::new(RequestParts { head, body, standing, forwarded: false, last: None }))
+    pub(crate) fn of_client(head: Kept<RequestHead>, exchange: &Rc<Exchange>) -> Self {
+        let mut parts = Kept::<RequestParts>::blank();
+        if !head.content.is_empty() {
+            parts.body = Body::from_client(exchange, head.content);
+        }
+        parts.head = head;
+        parts.standing = Standing::Exchange(exchange.clone());
+        Self(parts)
     }
 
     /// The same as if a client had sent it.
@@ -387,7 +390,9 @@ impl Request {
 impl From<RequestHead> for Request {
     fn from(mut head: RequestHead) -> Self {
         (head.content, head.expects_continue) = (Length::None, false);
-        Self::of(head, Body::empty(), Standing::Draft(Draft::default()))
+        let mut parts = Kept::<RequestParts>::blank();
+        parts.head = head.into();
+        Self(parts)
     }
 }
 
@@ -400,10 +405,48 @@ impl Keep for RequestParts {
     }
 
     fn clear(&mut self) {
-        self.body = Body::empty();
-        match std::mem::take(&mut self.standing) {
-            Standing::Exchange(exchange) => exchange.lane().give_request(std::mem::take(&mut self.head)),
-            Standing::Draft(_) => self.head = RequestHead::new(),
+        let Self { head, body, standing, forwarded, last } = self;
+        *head = Kept::default();
+        if !body.is_nothing() {
+            *body = Body::empty();
+        }
+        (*standing, *forwarded, *last) = (Standing::default(), false, None);
+    }
+}
+
+/// A head that has more memory than this gives it back: what came from a client had a limit, what a handler has made need not.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+impl Keep for RequestHead {
+    fn free() -> &'static LocalKey<Free<Box<Self>>> {
+        thread_local! {
+            static FREE: Free<Box<RequestHead>> = const { Free::new() };
+        }
+        &FREE
+    }
+
+    fn clear(&mut self) {
+        if self.target.capacity() + self.fields.heap_bytes() > HEAD_BYTES_MAX {
+            *self = Self::new();
+        } else {
+            Self::clear(self);
+        }
+    }
+}
+
+impl Keep for ResponseHead {
+    fn free() -> &'static LocalKey<Free<Box<Self>>> {
+        thread_local! {
+            static FREE: Free<Box<ResponseHead>> = const { Free::new() };
+        }
+        &FREE
+    }
+
+    fn clear(&mut self) {
+        if self.fields.heap_bytes() > HEAD_BYTES_MAX {
+            *self = Self::new();
+        } else {
+            Self::clear(self);
         }
     }
 }
@@ -412,8 +455,9 @@ impl Keep for RequestParts {
 pub struct Response(pub(crate) Kept<ResponseParts>);
 
 /// What a response is made of.
+#[derive(Default)]
 pub(crate) struct ResponseParts {
-    pub(crate) head: ResponseHead,
+    pub(crate) head: Kept<ResponseHead>,
     pub(crate) body: Body,
     upstream: Option<UpstreamInfo>,
     /// Why it is no better.
@@ -429,31 +473,49 @@ impl Keep for ResponseParts {
     }
 
     fn clear(&mut self) {
-        self.head = ResponseHead::new();
-        (self.body, self.upstream, self.error) = (Body::empty(), None, None);
+        let Self { head, body, upstream, error } = self;
+        *head = Kept::default();
+        if !body.is_nothing() {
+            *body = Body::empty();
+        }
+        (*upstream, *error) = (None, None);
     }
 }
 
 impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Response").field("head", &self.0.head).field("body", &self.0.body).finish()
+        f.debug_struct("Response").field("head", &*self.0.head).field("body", &self.0.body).finish()
     }
 }
 
 impl Response {
     /// An answer without content.
     pub fn new(status: StatusCode) -> Self {
-        let head = ResponseHead { status, ..ResponseHead::new() };
-        Self(Kept::new(ResponseParts { head, body: Body::empty(), upstream: None, error: None }))
+        let mut head = Kept::<ResponseHead>::blank();
+        head.status = status;
+        Self::of(head)
     }
 
-    pub(crate) fn from_upstream(head: ResponseHead, body: Body, upstream: UpstreamInfo) -> Self {
-        Self(Kept::new(ResponseParts { head, body, upstream: Some(upstream), error: None }))
+    fn of(head: Kept<ResponseHead>) -> Self {
+        let mut parts = Kept::<ResponseParts>::blank();
+        parts.head = head;
+        Self(parts)
     }
 
-    /// What is sent.
-    pub(crate) fn into_parts(mut self) -> (ResponseHead, Body) {
-        (std::mem::take(&mut self.0.head), std::mem::take(&mut self.0.body))
+    pub(crate) fn from_upstream(
+        head: Kept<ResponseHead>,
+        transfer: Transfer,
+        upstream: UpstreamInfo,
+    ) -> Self {
+        let mut response = Self::of(head);
+        response.0.body.0 = Source::Upstream(transfer);
+        response.0.upstream = Some(upstream);
+        response
+    }
+
+    /// Its head, of which nothing is left: what remains is the content.
+    pub(crate) fn take_head(&mut self) -> Kept<ResponseHead> {
+        std::mem::take(&mut self.0.head)
     }
 
     /// An answer with a line of plain text.

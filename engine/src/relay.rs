@@ -24,12 +24,11 @@ use std::{
 const UNSEEN_BYTES_MIN: u64 = 64 << 10;
 
 /// Sends a response. What is left when this returns: nothing, or what comes after a switch of protocols.
-pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<Rest> {
-    let (head, mut body) = response.into_parts();
+pub(crate) async fn send(exchange: &Rc<Exchange>, mut response: Response) -> Result<Rest> {
     let connection = exchange.connection();
-    body.settle();
+    response.body_mut().settle();
     if exchange.expects() {
-        if body.0.client().is_none() {
+        if response.body_mut().0.client().is_none() {
             // The client was never asked for its content and may or may not send it: nobody could tell it from a
             // request.
             connection.close_after();
@@ -44,7 +43,7 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
     let mut relay = Relay {
         exchange,
         connection,
-        source: body.0,
+        response,
         ended: false,
         client_gone: false,
         outflow: Outflow::default(),
@@ -54,15 +53,16 @@ pub(crate) async fn send(exchange: &Rc<Exchange>, response: Response) -> Result<
     };
     // An interim response may still be on its way.
     poll_fn(|cx| relay.poll_informed(cx)).await?;
-    relay.begin(head)?;
+    relay.begin()?;
     poll_fn(|cx| relay.poll(cx)).await?;
-    Ok(if connection.has_switched() { relay.source.into_rest() } else { Rest::Nothing })
+    Ok(if connection.has_switched() { std::mem::take(relay.source()).into_rest() } else { Rest::Nothing })
 }
 
 struct Relay<'a> {
     exchange: &'a Rc<Exchange>,
     connection: &'a Downstream,
-    source: Source,
+    /// Its content is read where it lies; its head goes when it has been written.
+    response: Response,
     /// The last byte of the response has been given to the connection.
     ended: bool,
     client_gone: bool,
@@ -82,13 +82,14 @@ impl Relay<'_> {
     }
 
     /// The head, and with it what is there of the content: one send where it fits into one.
-    fn begin(&mut self, mut head: ResponseHead) -> Result<()> {
+    fn begin(&mut self) -> Result<()> {
         let (connection, lane) = (self.connection, self.exchange.lane());
+        let mut head = self.response.take_head();
         self.describe(&mut head);
         let mut buffer = lane.0.buffers.take();
         let written = connection.write_head(&head, &mut buffer);
         self.exchange.record(|record| record.status = head.status.as_u16());
-        lane.give_response(head);
+        drop(head);
         if let Err(error) = written {
             lane.0.buffers.give(buffer);
             return Err(error);
@@ -98,8 +99,8 @@ impl Relay<'_> {
             self.outgoing = Some(buffer);
             return Ok(());
         }
-        if !connection.sends_content() && !self.source.has_ended() {
-            self.source = Source::Empty;
+        if !connection.sends_content() && !self.source().has_ended() {
+            *self.source() = Source::Empty;
         }
         let joined = self.join(&mut buffer);
         if joined.is_err() {
@@ -111,9 +112,13 @@ impl Relay<'_> {
         joined
     }
 
+    fn source(&mut self) -> &mut Source {
+        &mut self.response.body_mut().0
+    }
+
     /// Puts behind a head what is there of the content.
     fn join(&mut self, buffer: &mut Buffer) -> Result<()> {
-        match self.source.in_hand(ROOM_BYTES)? {
+        match self.source().in_hand(ROOM_BYTES)? {
             Some(Pull::End) => self.end(buffer),
             Some(Pull::Piece(piece)) if !piece.is_empty() => {
                 let mut piece = self.frame(piece)?;
@@ -130,14 +135,15 @@ impl Relay<'_> {
     }
 
     /// Has the head say what is true of the content.
-    fn describe(&self, head: &mut ResponseHead) {
+    fn describe(&mut self, head: &mut ResponseHead) {
+        let source = self.source();
         // A handler may have read a part of an upstream's content.
-        head.content = self.source.length();
-        if self.source.is_altered() {
+        head.content = source.length();
+        if source.is_altered() {
             unvouch(&mut head.fields);
-            head.declared_length = self.source.declare(head.declared_length);
+            head.declared_length = source.declare(head.declared_length);
         }
-        if !self.source.is_from_upstream() && !head.fields.contains("date") {
+        if !source.is_from_upstream() && !head.fields.contains("date") {
             self.exchange.lane().date(|date| head.fields.append("date", date));
         }
     }
@@ -160,7 +166,7 @@ impl Relay<'_> {
                 // A client that fails now has its answer all the same.
                 self.client_gone |= self.poll_origin(cx).is_some_and(|result| result.is_err());
             } else {
-                self.source.poll_beside(cx)?;
+                self.source().poll_beside(cx)?;
             }
             // Not before the origin's connection has been given back: the client's next request may be quicker than we are.
             self.send()?;
@@ -192,7 +198,7 @@ impl Relay<'_> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
-            match self.source.poll_pull(cx, ROOM_BYTES) {
+            match self.source().poll_pull(cx, ROOM_BYTES) {
                 Poll::Ready(Ok(Pull::Piece(piece))) if piece.is_empty() => {}
                 Poll::Ready(Ok(Pull::Piece(piece))) => {
                     let piece = self.frame(piece)?;
@@ -208,7 +214,7 @@ impl Relay<'_> {
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if self.source.is_made_here() && self.gap.is_over(self.exchange) => {
+                Poll::Pending if self.source().is_made_here() && self.gap.is_over(self.exchange) => {
                     let late = Error::new(Side::Internal, Stage::Transfer, ErrorKind::Timeout);
                     return Poll::Ready(Err(late));
                 }
@@ -220,7 +226,9 @@ impl Relay<'_> {
     /// Moves a long content on without looking at it: through a pipe, so that it is never copied into our memory (splice(2)).
     /// `false` if it has to be pulled.
     fn poll_unseen(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
-        let Source::Upstream(transfer) = &mut self.source else { return Poll::Ready(Ok(false)) };
+        let Source::Upstream(transfer) = &mut self.response.body_mut().0 else {
+            return Poll::Ready(Ok(false));
+        };
         if transfer.left() < UNSEEN_BYTES_MIN {
             return Poll::Ready(Ok(false));
         }
@@ -231,7 +239,7 @@ impl Relay<'_> {
         self.exchange.record(|record| record.response_bytes += count as u64);
         self.connection.pass(count)?;
         self.pipe = Some(pipe);
-        if self.source.has_ended() {
+        if self.source().has_ended() {
             self.end(&mut Buffer::default())?;
         }
         Poll::Ready(Ok(true))
@@ -259,7 +267,7 @@ impl Relay<'_> {
         if self.connection.has_switched() {
             return Some(Ok(()));
         }
-        match self.source.poll_finish(cx) {
+        match self.source().poll_finish(cx) {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
         }
@@ -267,7 +275,7 @@ impl Relay<'_> {
 
     fn waits_for_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if !self.ended && self.pipe.is_none() {
-            self.source.prefetch(cx);
+            self.source().prefetch(cx);
         }
         let between = self.exchange.settings().timeouts.between_bytes;
         match self.outflow.wait(&self.connection.io, self.exchange.lane(), between) {
@@ -286,7 +294,7 @@ impl Relay<'_> {
         self.exchange.record(|record| record.response_bytes += bytes);
         let mut piece = piece.into_buffer(&self.exchange.lane().0.buffers);
         self.connection.frame(&mut piece)?;
-        if self.source.has_ended() {
+        if self.source().has_ended() {
             self.end(&mut piece)?;
         }
         Ok(piece)
@@ -295,7 +303,8 @@ impl Relay<'_> {
     fn end(&mut self, buffer: &mut Buffer) -> Result<()> {
         self.ended = true;
         let mut result = Ok(());
-        self.source.trailers(|trailers| result = self.connection.write_end(trailers, buffer));
+        let connection = self.connection;
+        self.source().trailers(|trailers| result = connection.write_end(trailers, buffer));
         result
     }
 }

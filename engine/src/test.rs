@@ -101,14 +101,14 @@ pub async fn call(handler: &impl Handler, request: Request) -> Answer {
     let lane = LANE.with_borrow(Clone::clone).expect("test::call is for what test::run runs");
     let exchange = Exchange::on_trial(&lane);
     let result = handler.handle(request.on_trial(&exchange)).await;
-    let (response, mut error) = match result {
+    let (mut response, mut error) = match result {
         Ok(mut response) => {
             let error = response.0.error.take().map(|error| *error);
             (response, error)
         }
         Err(error) => (Response::of_error(&error), Some(error)),
     };
-    let (mut head, mut body) = response.into_parts();
+    let (mut head, mut body) = (response.take_head(), std::mem::take(response.body_mut()));
     if body.0.is_altered() {
         unvouch(&mut head.fields);
     }
@@ -127,5 +127,6 @@ pub async fn call(handler: &impl Handler, request: Request) -> Answer {
     let trailers = body.trailers();
     drop(body);
     Exchange::finish(exchange);
-    Answer { status: head.status, fields: head.fields, content, trailers, error }
+    let fields = std::mem::take(&mut head.fields);
+    Answer { status: head.status, fields, content, trailers, error }
 }

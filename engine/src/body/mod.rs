@@ -297,6 +297,11 @@ impl Body {
         Self::default()
     }
 
+    /// Whether there is nothing to let go of.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self.0, Source::Empty)
+    }
+
     /// The content of a client's request.
     pub(crate) fn from_client(exchange: &Rc<Exchange>, length: Length) -> Self {
         match length {

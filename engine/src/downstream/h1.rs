@@ -1,7 +1,10 @@
 //! An HTTP/1 connection: one small task, which waits for heads itself and lends a seat to each exchange.
 
 use super::{Downstream, Next};
-use crate::{error::Result, exchange::After, lane::panic_message, metrics::Metric, sink::Event, wheel::Tick};
+use crate::{
+    error::Result, exchange::After, kept::Kept, lane::panic_message, metrics::Metric, sink::Event,
+    wheel::Tick,
+};
 use corelane_codec::RequestHead;
 use std::{
     cell::{Cell, RefCell},
@@ -35,14 +38,14 @@ impl<F, S> Seats<F, S> {
 
 impl<F, S> Seats<F, S>
 where
-    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
+    S: Fn(Rc<Downstream>, Result<Kept<RequestHead>>) -> F,
 {
     pub(crate) fn new(start: S) -> Rc<Self> {
         Rc::new(Self { start, free: RefCell::default(), taken: Cell::new(0) })
     }
 
     /// Begins an exchange.
-    fn take(&self, connection: &Rc<Downstream>, received: Result<RequestHead>) -> Seat<F> {
+    fn take(&self, connection: &Rc<Downstream>, received: Result<Kept<RequestHead>>) -> Seat<F> {
         self.taken.update(|taken| taken + 1);
         let free = self.free.borrow_mut().pop();
         let mut seat = free.unwrap_or_else(|| Box::pin(None));
@@ -87,7 +90,7 @@ const TASK_BYTES_MAX: usize = 64;
 impl<F, S> Task<F, S>
 where
     F: Future<Output = After>,
-    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
+    S: Fn(Rc<Downstream>, Result<Kept<RequestHead>>) -> F,
 {
     pub(crate) fn new(connection: Rc<Downstream>, seats: Rc<Seats<F, S>>) -> Self {
         const { assert!(size_of::<Self>() <= TASK_BYTES_MAX, "an idle connection's task must stay small") };
@@ -150,7 +153,7 @@ where
 impl<F, S> Future for Task<F, S>
 where
     F: Future<Output = After>,
-    S: Fn(Rc<Downstream>, Result<RequestHead>) -> F,
+    S: Fn(Rc<Downstream>, Result<Kept<RequestHead>>) -> F,
 {
     type Output = ();
 

@@ -8,6 +8,7 @@ use crate::{
     door::Door,
     error::{Error, ErrorKind, Result, Side, Stage},
     io::{Arrival, Buffer, Connection, Received, Wait, Watch},
+    kept::Kept,
     lane::Lane,
     shared::sources::Counted,
     simulate::{Bug, has},
@@ -96,7 +97,7 @@ impl Drop for Downstream {
 /// A head, or why there will be none.
 pub(crate) enum Next {
     /// A request.
-    Request(RequestHead),
+    Request(Kept<RequestHead>),
     /// The connection is over, without a word: closed, idle for too long, or drained.
     Over,
     /// The idle connection has given its buffer back.
@@ -229,7 +230,7 @@ impl Downstream {
     }
 
     /// Parses what has come of a head, and counts the time.
-    fn time_parsing(&self) -> Result<Option<RequestHead>> {
+    fn time_parsing(&self) -> Result<Option<Kept<RequestHead>>> {
         if self.input.borrow().is_none() {
             return Ok(None);
         }
@@ -242,19 +243,14 @@ impl Downstream {
         parsed
     }
 
-    fn parse_head(&self) -> Result<Option<RequestHead>> {
+    fn parse_head(&self) -> Result<Option<Kept<RequestHead>>> {
         let mut input = self.input.borrow_mut();
         let Some(buffer) = input.as_mut() else { return Ok(None) };
-        let mut head = self.lane.take_request();
+        let mut head = Kept::blank();
         let received =
             self.codec.borrow_mut().receive(&self.door.settings().limits, buffer.as_slice(), &mut head);
-        let received = match received {
-            Ok(received) => received,
-            Err(error) => {
-                self.lane.give_request(head);
-                return Err(Error::protocol(Side::Downstream, Stage::Head, error.kind));
-            }
-        };
+        let received =
+            received.map_err(|error| Error::protocol(Side::Downstream, Stage::Head, error.kind))?;
         buffer.consume(received.consumed);
         let complete = received.event == codec::Event::Head;
         if buffer.is_empty() {
@@ -262,13 +258,12 @@ impl Downstream {
         } else if !complete && buffer.room() == 0 {
             buffer.make_room(&self.lane.0.buffers);
         }
-        if complete {
-            self.version.set(head.version);
-            self.content_bytes.set(0);
-            return Ok(Some(head));
+        if !complete {
+            return Ok(None);
         }
-        self.lane.give_request(head);
-        Ok(None)
+        self.version.set(head.version);
+        self.content_bytes.set(0);
+        Ok(Some(head))
     }
 
     fn end_between_requests(&self) -> Result<Next> {

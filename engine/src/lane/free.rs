@@ -1,4 +1,4 @@
-//! What a lane uses again and again: free heads, records, exchanges and timers, and words that many requests share.
+//! What a lane uses again and again: free records, exchanges, heads and timers, and words that many requests share.
 
 use super::Lane;
 use crate::{
@@ -20,8 +20,6 @@ const SPARE: usize = 64;
 
 /// What a lane keeps of each kind.
 pub(super) struct FreeLists {
-    requests: Free<RequestHead>,
-    responses: Free<ResponseHead>,
     records: Free<Box<Record>>,
     exchanges: Free<Rc<Exchange>>,
     /// Of connections that have ended. The wheel still holds on to most of them, for a deadline that matters no more:
@@ -31,13 +29,7 @@ pub(super) struct FreeLists {
 
 impl Default for FreeLists {
     fn default() -> Self {
-        Self {
-            requests: Free::new(),
-            responses: Free::new(),
-            records: Free::new(),
-            exchanges: Free::new(),
-            timers: Free::new(),
-        }
+        Self { records: Free::new(), exchanges: Free::new(), timers: Free::new() }
     }
 }
 
@@ -45,10 +37,10 @@ impl FreeLists {
     /// Whether far more is kept than so many requests need, or timers than are of any use.
     fn has_spare(&self, requests: usize, timers: usize) -> bool {
         let most = [
-            self.requests.len(),
-            self.responses.len(),
             self.records.len(),
             self.exchanges.len(),
+            Kept::<RequestHead>::spare(),
+            Kept::<ResponseHead>::spare(),
             Kept::<RequestParts>::spare(),
             Kept::<ResponseParts>::spare(),
         ];
@@ -60,8 +52,8 @@ impl FreeLists {
         self.exchanges.shrink(requests);
         Kept::<RequestParts>::shrink(requests);
         Kept::<ResponseParts>::shrink(requests);
-        self.requests.shrink(requests);
-        self.responses.shrink(requests);
+        Kept::<RequestHead>::shrink(requests);
+        Kept::<ResponseHead>::shrink(requests);
         self.records.shrink(requests);
         self.timers.shrink(timers);
     }
@@ -86,24 +78,6 @@ impl Lane {
         self.0.free.shrink(requests, timers);
         self.0.spares.shrink(requests);
         io::runtime::shrink();
-    }
-
-    pub(crate) fn take_request(&self) -> RequestHead {
-        self.0.free.requests.take().unwrap_or_default()
-    }
-
-    pub(crate) fn give_request(&self, mut head: RequestHead) {
-        head.clear();
-        self.0.free.requests.give(head);
-    }
-
-    pub(crate) fn take_response(&self) -> ResponseHead {
-        self.0.free.responses.take().unwrap_or_default()
-    }
-
-    pub(crate) fn give_response(&self, mut head: ResponseHead) {
-        head.clear();
-        self.0.free.responses.give(head);
     }
 
     pub(crate) fn take_record(&self) -> Box<Record> {

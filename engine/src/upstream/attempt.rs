@@ -7,9 +7,10 @@ use super::{
 };
 use crate::simulate::{Bug, has};
 use crate::{
-    body::{Body, Source},
+    body::Source,
     context::Exchange,
     error::{Error, ErrorKind, Stage},
+    kept::Kept,
     message::{Response, UpstreamInfo},
     pace::Outflow,
     wheel::Tick,
@@ -86,7 +87,7 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
     exchange.mark_sent();
     let mut wait = Wait {
         upload,
-        head: lane.take_response(),
+        head: Kept::blank(),
         head_due: None,
         timeout: timeout.unwrap_or_else(|| exchange.settings().timeouts.upstream_head),
         outflow: Outflow::default(),
@@ -105,12 +106,11 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
                 _ => None,
             };
             let transfer = Transfer::new(lease, wait.upload, content, exchange, wait.head.content);
-            Ok(Response::from_upstream(wait.head, Body(Source::Upstream(transfer)), upstream))
+            Ok(Response::from_upstream(wait.head, transfer, upstream))
         }
         Err(fault) => {
             exchange.mark_failed(fault.error());
             lease.set_latency(exchange.last_attempt().1);
-            lane.give_response(wait.head);
             let attempt = matches!(fault, Fault::Origin(_)).then(|| facts(&lease, fault.error()));
             lease.judge(if attempt.is_some() { Outcome::Failure } else { Outcome::Cancelled });
             Err(Failure { error: fault.into_error(), attempt })
@@ -143,7 +143,7 @@ fn facts(lease: &Lease, error: &Error) -> retry::Attempt {
 /// The wait for a final head, while the request goes out.
 struct Wait {
     upload: Upload,
-    head: ResponseHead,
+    head: Kept<ResponseHead>,
     head_due: Option<Tick>,
     timeout: Duration,
     /// Interim responses, on their way to the client.

@@ -12,6 +12,7 @@ use crate::{
     body::Source,
     context::Exchange,
     error::{Error, ErrorKind, Result, Side, Stage},
+    kept::Kept,
     message::{Request, RequestParts, Response},
     metrics::Metric,
     record::{ATTEMPTS_KEPT_MAX, Attempt, AttemptOutcome},
@@ -42,7 +43,7 @@ pub struct Attempts<'r> {
     side: Side,
     last: Option<Last>,
     /// The head of the attempt that is being made, if it is not the request's own.
-    head: Option<RequestHead>,
+    head: Option<Kept<RequestHead>>,
     /// What came of each that has failed.
     reasons: Vec<Attempt>,
     /// Why nobody can be asked, or nobody else: it would end the same.
@@ -134,7 +135,7 @@ impl<'r> Attempts<'r> {
             return Err(error.again());
         }
         // One that was not sent may have had its own.
-        self.forget_head();
+        self.head = None;
         let (mut again, mut fresh) = (None, false);
         if let Some(last) = self.last.take() {
             if let Some(status) = last.status {
@@ -214,12 +215,6 @@ impl<'r> Attempts<'r> {
     /// The request. Fields that are set here are set for every attempt that follows.
     pub fn request(&mut self) -> &mut Request {
         self.request
-    }
-
-    fn forget_head(&mut self) {
-        if let Some(head) = self.head.take() {
-            self.exchange.lane().give_request(head);
-        }
     }
 
     fn verdict(&self, last: &Last) -> Verdict {
@@ -325,10 +320,10 @@ impl NextAttempt<'_, '_> {
 
     /// The whole head, to change for this attempt alone.
     pub fn head_mut(&mut self) -> &mut RequestHead {
-        let Attempts { head, exchange, request, .. } = &mut *self.attempts;
+        let Attempts { head, request, .. } = &mut *self.attempts;
         head.get_or_insert_with(|| {
-            let mut head = exchange.lane().take_request();
-            head.clone_from(&request.0.head);
+            let mut head = Kept::<RequestHead>::blank();
+            RequestHead::clone_from(&mut head, &request.0.head);
             head
         })
     }
@@ -365,7 +360,7 @@ impl NextAttempt<'_, '_> {
         };
         let result = attempt::run(lease, order).await;
         body.settle();
-        attempts.forget_head();
+        attempts.head = None;
         match result {
             Ok(mut response) => {
                 attempts.answered(endpoint, reused, response.status());

@@ -33,7 +33,7 @@ use crate::{
     message::{Request, Response, unvouch},
 };
 use corelane_codec::{RequestHead, forward};
-use std::{borrow::BorrowMut, rc::Rc};
+use std::{borrow::BorrowMut, pin::pin, rc::Rc};
 
 /// One lane's way to a cluster: its picker and its pooled connections.
 #[derive(Clone)]
@@ -67,7 +67,9 @@ impl Upstream {
     pub async fn send(&self, mut request: impl BorrowMut<Request>) -> Result<Response> {
         let mut attempts = self.attempts(request.borrow_mut());
         loop {
-            let outcome = attempts.next().await?.send().await;
+            let attempt = attempts.next().await?;
+            // Pinned where it is made: what is awaited as it is is copied once more.
+            let outcome = pin!(attempt.send()).await;
             // By reference: a response is large, and this is every request's way.
             let is_good = outcome.as_ref().is_ok_and(|response| !attempts.worth_retrying(response));
             if is_good || !attempts.may_retry() {
