@@ -401,8 +401,8 @@ impl Fields {
 
     /// Makes a field of two ranges of the section that was [`load`](Self::load)ed. They have been checked.
     pub(crate) fn adopt(&mut self, name: Range<usize>, value: Range<usize>, known: Known) {
-        let gap = slice(&self.bytes, name.end..value.start);
-        let canonical = gap == b": " && slice(&self.bytes, value.end..value.end + 2) == b"\r\n";
+        let has = |at: usize, two: &[u8; 2]| self.bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(two);
+        let canonical = value.start == name.end + 2 && has(name.end, b": ") && has(value.end, b"\r\n");
         let entry = Entry {
             name_start: position(name.start),
             value_start: position(value.start),

@@ -4,7 +4,7 @@
 //! came from and which way it took.
 
 use crate::fields::{InvalidField, Known, Part};
-use crate::grammar::{is_token, is_value, trim};
+use crate::grammar::{has_quotes, is_token, is_value, trim};
 use crate::trail::{Client, Trail};
 use crate::{Blame, Error, Fields, Kind, RequestHead, ResponseHead, Scope, Version};
 use http::Method;
@@ -115,13 +115,16 @@ fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
         Known::XRequestId,
     ];
     /// Names, ends of lines, and what stands between values.
-    const AROUND_BYTES: usize = 113;
+    const AROUND_BYTES: usize = 115;
     let (Some(peer), None, fields) = (hop.peer, hop.trusted, &mut head.fields) else { return false };
     let mut place = [0; HOST_BYTES_MAX];
-    let host = fields.known(Known::Host).filter(|host| is_token(host));
-    let Some((host, place)) = host.and_then(|host| Some((host, place.get_mut(..host.len())?))) else {
-        return false;
+    let host = fields.known(Known::Host).unwrap_or_default();
+    let (before, behind): (&[u8], &[u8]) = match HostText::of(host) {
+        HostText::Token => (b";host=", b""),
+        HostText::Quotable => (b";host=\"", b"\""),
+        HostText::Absent | HostText::Unquotable => return false,
     };
+    let Some(place) = place.get_mut(..host.len()) else { return false };
     place.copy_from_slice(host);
     let (host, scheme, via, id): (&[u8], _, _, _) =
         (place, hop.scheme.as_bytes(), hop.via.as_bytes(), hop.request_id.as_bytes());
@@ -135,7 +138,7 @@ fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
     lines.add(Known::XForwardedFor, b"X-Forwarded-For: ", [address]);
     lines.add(Known::XForwardedProto, b"X-Forwarded-Proto: ", [scheme]);
     lines.add(Known::XForwardedHost, b"X-Forwarded-Host: ", [host]);
-    lines.add(Known::Forwarded, b"Forwarded: ", [node, b";host=", host, b";proto=", scheme]);
+    lines.add(Known::Forwarded, b"Forwarded: ", [node, before, host, behind, b";proto=", scheme]);
     lines.add(Known::XRequestId, b"X-Request-Id: ", [id]);
     lines.add(Known::Via, b"Via: ", [protocol(head.version), via]);
     true
@@ -241,7 +244,7 @@ impl HostText {
             Self::Absent
         } else if is_token(host) {
             Self::Token
-        } else if host.iter().any(|b| matches!(b, b'"' | b'\\')) {
+        } else if has_quotes(host) {
             Self::Unquotable
         } else {
             Self::Quotable
@@ -409,8 +412,8 @@ mod tests {
                 assert!(whole.fields.contains("forwarded") && whole.fields.contains("x-request-id"));
             }
         }
-        // Three hosts, three of the others, two peers, two words.
-        assert_eq!(at_once, 3 * 3 * 2 * 2);
+        // Five hosts, three of the others, two peers, two words.
+        assert_eq!(at_once, 5 * 3 * 2 * 2);
     }
 
     #[test]

@@ -41,38 +41,90 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 
 /// Bytes that may stand in a value: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5). A reason phrase has the same.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    // Most are short: eight bytes at a time, the last of them twice if need be.
+    all(bytes, is_plain, is_value_byte)
+}
+
+/// Whether all bytes are of a kind, of which `plain` knows eight at a time: all are, or perhaps not.
+fn all(bytes: &[u8], plain: impl Fn(u64) -> bool, is: impl Fn(u8) -> bool) -> bool {
+    // Most are short: the last eight are looked at twice if need be.
     let (eights, rest) = bytes.as_chunks::<8>();
     let last = bytes.last_chunk::<8>().filter(|_| !rest.is_empty());
     if eights.is_empty() {
-        return rest.iter().all(|b| is_value_byte(*b));
+        return rest.iter().all(|b| is(*b));
     }
-    eights
-        .iter()
-        .chain(last)
-        .all(|eight| is_plain(u64::from_ne_bytes(*eight)) || eight.iter().all(|b| is_value_byte(*b)))
+    eights.iter().chain(last).all(|eight| plain(u64::from_ne_bytes(*eight)) || eight.iter().all(|b| is(*b)))
 }
 
 const fn is_value_byte(byte: u8) -> bool {
     !byte.is_ascii_control() || byte == b'\t'
 }
 
-/// Whether no byte of the word is a control character.
+/// A one in each byte of a word.
+const EACH: u64 = u64::MAX / 0xff;
+/// The highest bit of each byte.
+const HIGHEST: u64 = EACH * 0x80;
+
+/// The highest bit of bytes below `least`, which is at most 0x80. It lets the subtraction borrow from that bit, which is clear
+/// for them. Borrows go on to the bytes above, so what is said here is only: none, or perhaps one.
+const fn below(word: u64, least: u8) -> u64 {
+    word.wrapping_sub(EACH * least as u64) & !word & HIGHEST
+}
+
+/// The same for bytes that are `byte`: what a flip of all its bits makes 0.
+const fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (EACH * byte as u64), 1)
+}
+
+/// Whether no byte of the word is a control character; if not, perhaps none is.
 const fn is_plain(word: u64) -> bool {
-    const EACH: u64 = u64::MAX / 0xff;
-    // A byte below 0x20, or one that a flip of all bits of DEL makes 0, lets the subtraction borrow from its highest bit,
-    // which is clear for both. Borrows go on to the bytes above, so what is said here is only: none, or perhaps one.
-    let flipped = word ^ (EACH * 0x7f);
-    let low = word.wrapping_sub(EACH * 0x20) & !word;
-    let del = flipped.wrapping_sub(EACH) & !flipped;
-    (low | del) & (EACH * 0x80) == 0
+    below(word, 0x20) | equal(word, 0x7f) == 0
 }
 
 /// Only bytes that may stand in a target. Beyond the grammar of RFC 3986, `"<>^{|}` and the backquote pass: clients
 /// send them and no parser gives them a meaning.
 pub(crate) fn is_target(target: &[u8]) -> bool {
-    // Without an early end, the compiler looks at many bytes at once.
-    !target.iter().fold(false, |bad, b| bad | !(0x21..=0x7e).contains(b) | (*b == b'#') | (*b == b'\\'))
+    let plain = |word| {
+        let bad = below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | equal(word, b'\\');
+        bad | word & HIGHEST == 0
+    };
+    all(target, plain, |byte| matches!(byte, 0x21..=0x7e) && byte != b'#' && byte != b'\\')
+}
+
+/// Whether there is a byte that a quoted string has only behind a backslash, or one of these (RFC 9110 §5.6.4).
+pub(crate) fn has_quotes(text: &[u8]) -> bool {
+    !all(text, |word| equal(word, b'"') | equal(word, b'\\') == 0, |byte| byte != b'"' && byte != b'\\')
+}
+
+/// Whether a name is the same as one of letters, digits and `-`, in any case.
+#[inline]
+pub(crate) fn is_named(name: &[u8], text: &[u8]) -> bool {
+    // A letter has 0x40, and differs from itself in the other case by 0x20; others differ by nothing.
+    const fn same(name: u64, text: u64) -> bool {
+        (name ^ text) & !((text & (EACH * 0x40)) >> 1) == 0
+    }
+    let eight = |name: &[u8; 8], text: &[u8; 8]| same(u64::from_ne_bytes(*name), u64::from_ne_bytes(*text));
+    let four = |name: &[u8; 4], text: &[u8; 4]| {
+        same(u32::from_ne_bytes(*name).into(), u32::from_ne_bytes(*text).into())
+    };
+    if name.len() != text.len() {
+        return false;
+    }
+    // Both ends, which overlap in most names, and what is between them in long ones.
+    if let (Some((first, rest)), Some((text_first, text_rest))) =
+        (name.split_first_chunk(), text.split_first_chunk())
+    {
+        let last = name.last_chunk().zip(text.last_chunk());
+        let between = || rest.as_chunks().0.iter().zip(text_rest.as_chunks().0);
+        return eight(first, text_first)
+            && last.is_some_and(|(last, text_last)| eight(last, text_last))
+            && (rest.len() <= 8 || between().all(|(name, text)| eight(name, text)));
+    }
+    if let (Some(first), Some(text_first), Some(last), Some(text_last)) =
+        (name.first_chunk(), text.first_chunk(), name.last_chunk(), text.last_chunk())
+    {
+        return four(first, text_first) && four(last, text_last);
+    }
+    name.iter().zip(text).all(|(name, text)| same((*name).into(), (*text).into()))
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), of which no part may be empty but the port: the port, if there is one.
@@ -109,6 +161,9 @@ pub(crate) fn authority(text: &[u8]) -> Option<Option<u16>> {
 fn is_registered_name(name: &[u8]) -> bool {
     /// `unreserved` and `sub-delims` without the comma.
     const PLAIN: [bool; 256] = alphanumeric_and(b"-._~!$&'()*+;=");
+    if name.iter().all(|byte| PLAIN[usize::from(*byte)]) {
+        return !name.is_empty();
+    }
     let mut rest = name;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
@@ -117,7 +172,7 @@ fn is_registered_name(name: &[u8]) -> bool {
             _ => return false,
         };
     }
-    !name.is_empty()
+    true
 }
 
 /// The members of a list that are not empty (RFC 9110 §5.6.1.2).
@@ -145,6 +200,40 @@ mod tests {
             }
         }
         assert!(is_value(b""));
+    }
+
+    #[test]
+    fn every_byte_of_a_target_is_looked_at() {
+        for len in 0..20 {
+            for at in 0..len {
+                for byte in 0..=255_u8 {
+                    for around in [b'a', b'!', b'~', b'"', b'$', b'[', b']'] {
+                        let mut target = vec![around; len];
+                        target[at] = byte;
+                        let fine = (0x21..=0x7e).contains(&byte) && byte != b'#' && byte != b'\\';
+                        assert_eq!(is_target(&target), fine, "{target:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_name_is_looked_at() {
+        for len in 0..34 {
+            for text in [b'a', b'Z', b'-', b'2'] {
+                let text = vec![text; len];
+                for at in 0..len {
+                    for byte in 0..=255_u8 {
+                        let mut name = text.clone();
+                        name[at] = byte;
+                        assert_eq!(is_named(&name, &text), name.eq_ignore_ascii_case(&text), "{name:?}");
+                    }
+                }
+            }
+        }
+        assert!(is_named(b"", b"") && !is_named(b"a", b"") && !is_named(b"a", b"aa"));
+        assert!(is_named(b"cONTENT-lENGTH", b"Content-Length") && is_named(b"tE", b"Te"));
     }
 
     #[test]

@@ -69,18 +69,19 @@ pub(crate) type Hook = Box<dyn FnOnce(&Record)>;
 
 /// Whose exchange it is.
 enum Owner {
-    /// Nobody's: it lies in the lane's free list.
+    /// Nobody's: it has not begun, or lies in the lane's free list.
     Nobody,
     /// A client's.
     Client(Rc<Downstream>),
     /// The lane's own: no client waits for its end, and nobody reads its record.
-    Lane(Lane),
+    Lane,
     /// A test's, which stands for a client.
-    Trial(Lane),
+    Trial,
 }
 
 /// One exchange. It outlives the handler: a response's content, and an upload that goes on, belong to it.
 pub(crate) struct Exchange {
+    lane: Lane,
     owner: Owner,
     record: RefCell<Option<Box<Record>>>,
     /// The record says why an upstream failed, which is no more than a guess until the exchange ends.
@@ -104,6 +105,8 @@ pub(crate) struct Exchange {
     balance_key: Cell<Option<u64>>,
     /// The client waits for a 100 before it sends the content, and nobody has asked for that yet.
     expects: Cell<bool>,
+    /// An interim response may be on its way.
+    informs: Cell<bool>,
 }
 
 impl Exchange {
@@ -114,17 +117,9 @@ impl Exchange {
         lane.0.metrics.add(Metric::RequestsOpen, 1);
         let settings = connection.door.settings().clone();
         connection.set_content_bytes_max(settings.content_bytes_max);
-        let mut free = lane.take_exchange();
-        let timer = free.as_ref().map_or_else(Timer::new, |free| free.timer.clone());
-        timer.forget();
-        let exchange = match free.take() {
-            Some(mut free) => {
-                let place = Rc::get_mut(&mut free).expect("nobody holds what lies in the free list");
-                *place = Self::new(Owner::Client(connection.clone()), lane, settings, timer);
-                free
-            }
-            None => Rc::new(Self::new(Owner::Client(connection.clone()), lane, settings, timer)),
-        };
+        let mut exchange = lane.take_exchange().unwrap_or_else(|| Rc::new(Self::blank(lane, &settings)));
+        let place = Rc::get_mut(&mut exchange).expect("nobody holds what lies in the free list");
+        place.begin(Owner::Client(connection.clone()), settings);
         exchange.record(|record| {
             record.peer = connection.peer.clone();
             (record.client, record.local) = (connection.peer.clone(), connection.door.local.clone());
@@ -136,13 +131,13 @@ impl Exchange {
 
     /// An exchange without a client: a request of our own.
     pub(crate) fn own(lane: &Lane, settings: Rc<Settings>) -> Rc<Self> {
-        Rc::new(Self::new(Owner::Lane(lane.clone()), lane, settings, Timer::new()))
+        Self::new(Owner::Lane, lane, settings)
     }
 
     /// An exchange that a test has with a handler.
     pub(crate) fn on_trial(lane: &Lane) -> Rc<Self> {
         let settings = lane.settings().clone();
-        let exchange = Rc::new(Self::new(Owner::Trial(lane.clone()), lane, settings, Timer::new()));
+        let exchange = Self::new(Owner::Trial, lane, settings);
         exchange.record(|record| {
             (record.peer, record.client) = (LOCALHOST.clone(), LOCALHOST.clone());
             record.request_id.extend_from_slice(&lane.request_id());
@@ -150,24 +145,53 @@ impl Exchange {
         exchange
     }
 
-    fn new(owner: Owner, lane: &Lane, settings: Rc<Settings>, timer: Rc<Timer>) -> Self {
-        let mut record = lane.take_record();
-        record.at = lane.wall();
+    fn new(owner: Owner, lane: &Lane, settings: Rc<Settings>) -> Rc<Self> {
+        let mut exchange = Self::blank(lane, &settings);
+        exchange.begin(owner, settings);
+        Rc::new(exchange)
+    }
+
+    /// One that has not begun.
+    fn blank(lane: &Lane, settings: &Rc<Settings>) -> Self {
         Self {
-            owner,
-            timer,
-            hooks: RefCell::default(),
-            closed: Cell::new(false),
-            record: RefCell::new(Some(record)),
-            suspected: Cell::new(false),
-            marks: Marks { head: Cell::new(lane.about_now()), ..Marks::default() },
+            lane: lane.clone(),
+            owner: Owner::Nobody,
+            record: RefCell::default(),
+            suspected: Cell::default(),
+            marks: Marks::default(),
+            settings: RefCell::new(settings.clone()),
             pace: RefCell::default(),
-            due: Cell::new(settings.timeouts.request.map(|timeout| lane.after(timeout))),
-            settings: RefCell::new(settings),
-            trusted: Cell::new(None),
-            balance_key: Cell::new(None),
-            expects: Cell::new(false),
+            due: Cell::default(),
+            timer: Timer::new(),
+            hooks: RefCell::default(),
+            closed: Cell::default(),
+            trusted: Cell::default(),
+            balance_key: Cell::default(),
+            expects: Cell::default(),
+            informs: Cell::default(),
         }
+    }
+
+    /// Begins, where it is: one that is made and then moved costs more.
+    fn begin(&mut self, owner: Owner, settings: Rc<Settings>) {
+        let Self { lane, record, suspected, marks, pace, due, timer, hooks, .. } = self;
+        let mut free = lane.take_record();
+        free.at = lane.wall();
+        *record.get_mut() = Some(free);
+        suspected.set(false);
+        *marks = Marks { head: Cell::new(lane.about_now()), ..Marks::default() };
+        *pace.get_mut() = Pace::default();
+        due.set(settings.timeouts.request.map(|timeout| lane.after(timeout)));
+        timer.forget();
+        hooks.get_mut().clear();
+        let Self { closed, trusted, balance_key, expects, informs, .. } = self;
+        closed.set(false);
+        trusted.set(None);
+        balance_key.set(None);
+        expects.set(false);
+        informs.set(false);
+        *self.settings.get_mut() = settings;
+        self.owner = owner;
     }
 
     /// Closes the record; the memory is used again unless somebody still holds on to it.
@@ -185,7 +209,7 @@ impl Exchange {
     pub(crate) fn client(&self) -> Option<&Rc<Downstream>> {
         match &self.owner {
             Owner::Client(connection) => Some(connection),
-            Owner::Nobody | Owner::Lane(_) | Owner::Trial(_) => None,
+            Owner::Nobody | Owner::Lane | Owner::Trial => None,
         }
     }
 
@@ -193,8 +217,8 @@ impl Exchange {
     pub(crate) fn peer(&self) -> Option<&Address> {
         match &self.owner {
             Owner::Client(connection) => Some(&connection.peer),
-            Owner::Trial(_) => Some(&LOCALHOST),
-            Owner::Nobody | Owner::Lane(_) => None,
+            Owner::Trial => Some(&LOCALHOST),
+            Owner::Nobody | Owner::Lane => None,
         }
     }
 
@@ -204,11 +228,7 @@ impl Exchange {
     }
 
     pub(crate) fn lane(&self) -> &Lane {
-        match &self.owner {
-            Owner::Client(connection) => &connection.lane,
-            Owner::Lane(lane) | Owner::Trial(lane) => lane,
-            Owner::Nobody => unreachable!("what lies in the free list is nobody's"),
-        }
+        &self.lane
     }
 
     /// What it is held to.
@@ -291,7 +311,9 @@ impl Exchange {
         if status == StatusCode::CONTINUE {
             self.expects.set(false);
         }
-        self.client().is_some_and(|connection| connection.begin_interim(status, fields))
+        let begun = self.client().is_some_and(|connection| connection.begin_interim(status, fields));
+        self.informs.set(self.informs.get() || begun);
+        begun
     }
 
     /// Waits until no interim response is on its way any more.
@@ -306,6 +328,9 @@ impl Exchange {
 
     /// Pending while an interim response is still on its way to the client, which then holds everything up.
     pub(crate) fn poll_informed(&self, cx: &mut Context<'_>, outflow: &mut Outflow) -> Poll<Result<()>> {
+        if !self.informs.get() {
+            return Poll::Ready(Ok(()));
+        }
         let Some(connection) =
             self.client().filter(|connection| !self.is_closed() && !connection.response_begun())
         else {
@@ -314,6 +339,7 @@ impl Exchange {
         match connection.io.poll_sent(cx) {
             Poll::Ready(Ok(())) => {
                 outflow.done();
+                self.informs.set(false);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(Error::io(Side::Downstream, Stage::Wait, &error))),
@@ -513,7 +539,7 @@ impl Exchange {
                     lane.close_record(record);
                 }
             }
-            Owner::Lane(_) | Owner::Trial(_) | Owner::Nobody => lane.give_record(record),
+            Owner::Lane | Owner::Trial | Owner::Nobody => lane.give_record(record),
         }
     }
 }

@@ -65,11 +65,12 @@ pub(crate) async fn serve<H: Handler>(
         Err(error) => refuse(&exchange, &error),
     };
     let sent = match response {
-        Some(response) => match relay::send(&exchange, response).await {
+        // Pinned where it is made: what is awaited as it is is copied once more.
+        Some(response) => match pin!(relay::send(&exchange, response)).await {
             // What the handler answered cannot be sent, such as a status of 1xx, and nothing has been.
             Err(error) if error.side() == Side::Internal && !connection.response_begun() => {
                 match refuse(&exchange, &error) {
-                    Some(refusal) => relay::send(&exchange, refusal).await,
+                    Some(refusal) => pin!(relay::send(&exchange, refusal)).await,
                     None => Err(error),
                 }
             }

@@ -11,7 +11,6 @@ use crate::{
     record::Record,
     settings::Settings,
     tunnel::{Rest, Serve, Tunnel},
-    upstream::Transfer,
 };
 use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
@@ -502,13 +501,9 @@ impl Response {
         Self(parts)
     }
 
-    pub(crate) fn from_upstream(
-        head: Kept<ResponseHead>,
-        transfer: Transfer,
-        upstream: UpstreamInfo,
-    ) -> Self {
+    pub(crate) fn from_upstream(head: Kept<ResponseHead>, source: Source, upstream: UpstreamInfo) -> Self {
         let mut response = Self::of(head);
-        response.0.body.0 = Source::Upstream(transfer);
+        response.0.body.0 = source;
         response.0.upstream = Some(upstream);
         response
     }

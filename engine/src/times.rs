@@ -39,12 +39,26 @@ impl Times {
         Self { buckets: Box::new([const { Cell::new(0) }; BUCKETS]), sum: Cell::new(0) }
     }
 
-    /// Something has taken so long.
+    /// Something has taken so long. Most of what is counted took no time worth speaking of.
     pub(crate) fn add(&self, took: Duration) {
+        let nanos = took.subsec_nanos();
+        let micros = (nanos / 1000) as usize;
+        if took.as_secs() > 0 || micros >= 2 * PER_OCTAVE {
+            return self.add_long(took);
+        }
+        self.sum.set(self.sum.get().wrapping_add(nanos.into()));
+        self.count(micros.max(1));
+    }
+
+    fn add_long(&self, took: Duration) {
         let nanos =
             took.as_secs().saturating_mul(NANOS_PER_SECOND).saturating_add(took.subsec_nanos().into());
         self.sum.set(self.sum.get().wrapping_add(nanos));
-        let bucket = &self.buckets[place((nanos / 1000).clamp(1, MICROS_MAX))];
+        self.count(place((nanos / 1000).clamp(1, MICROS_MAX)));
+    }
+
+    fn count(&self, place: usize) {
+        let bucket = &self.buckets[place];
         bucket.set(bucket.get() + 1);
     }
 

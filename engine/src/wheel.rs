@@ -7,6 +7,7 @@
 use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
+    ptr,
     rc::Rc,
     task::{Context, Waker},
     time::Duration,
@@ -26,6 +27,8 @@ pub(crate) struct Tick(u64);
 pub(crate) struct Timer {
     due: Cell<u64>,
     enrolled: Cell<u64>,
+    /// What tells the last of the wakers from others, to be compared without looking at them; null if there is none.
+    last: Cell<*const ()>,
     wakers: RefCell<Wakers>,
 }
 
@@ -43,7 +46,12 @@ const WAKERS_MAX: usize = 8;
 
 impl Timer {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { due: Cell::new(NEVER), enrolled: Cell::new(NEVER), wakers: RefCell::default() })
+        Rc::new(Self {
+            due: Cell::new(NEVER),
+            enrolled: Cell::new(NEVER),
+            last: Cell::new(ptr::null()),
+            wakers: RefCell::default(),
+        })
     }
 
     /// Forgets the deadline. A poll begins with this and then says anew what it waits for.
@@ -54,6 +62,11 @@ impl Timer {
     /// Forgets the deadline, and whom to wake.
     pub(crate) fn forget(&self) {
         self.clear();
+        self.forget_wakers();
+    }
+
+    fn forget_wakers(&self) {
+        self.last.set(ptr::null());
         self.wakers.take();
     }
 
@@ -67,21 +80,25 @@ impl Timer {
     }
 
     /// Remembers whom to wake.
+    #[inline]
     pub(crate) fn waits(&self, cx: &Context<'_>) {
+        // One task has one pointer. Its functions may stand in several places, where a program is compiled in parts, and
+        // then a waker and its clone do not know each other.
+        if self.last.get() != cx.waker().data() {
+            self.remember(cx.waker());
+        }
+    }
+
+    fn remember(&self, waker: &Waker) {
         if has(Bug::WakerForgotten) {
             return;
         }
+        self.last.set(waker.data());
         let mut wakers = self.wakers.borrow_mut();
         let Wakers { last, others } = &mut *wakers;
-        // One task has one pointer. Its functions may stand in several places, where a program is compiled in parts, and
-        // then a waker and its clone do not know each other.
-        let is_it = |waker: &Waker| waker.data() == cx.waker().data();
-        if last.as_ref().is_some_and(is_it) {
-            return;
-        }
-        if let Some(before) = last.replace(cx.waker().clone()) {
+        if let Some(before) = last.replace(waker.clone()) {
             let others = others.get_or_insert_default();
-            others.retain(|waker| !is_it(waker));
+            others.retain(|other| other.data() != waker.data());
             if others.len() + 1 == WAKERS_MAX {
                 others.remove(0);
             }
@@ -219,7 +236,7 @@ impl Wheel {
             timer.due.set(NEVER);
             timer.wake();
             // Whoever still waits says so again when it is polled.
-            timer.wakers.take();
+            timer.forget_wakers();
         } else if due != NEVER && Rc::strong_count(timer) > 1 {
             self.enrol(timer, due);
         }

@@ -5,6 +5,8 @@
     reason = "tables that the compiler fills; sums of small numbers and a length of what is in memory"
 )]
 
+use crate::grammar::is_named;
+
 macro_rules! known {
     ($($name:ident = $text:literal,)*) => {
         /// A field name that has a meaning here, in any case; every other name is [`Known::Other`].
@@ -123,9 +125,7 @@ impl Known {
     /// The name as one byte.
     pub(crate) fn of(name: &[u8]) -> Self {
         let candidate = BY_SLOT.get(slot(name)).copied().unwrap_or(Self::Other);
-        let text = candidate.as_str().as_bytes();
-        // Most come as they are written here, and comparing that is many times cheaper.
-        if text == name || text.eq_ignore_ascii_case(name) { candidate } else { Self::Other }
+        if is_named(name, candidate.as_str().as_bytes()) { candidate } else { Self::Other }
     }
 }
 

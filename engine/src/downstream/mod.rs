@@ -68,6 +68,8 @@ pub(crate) struct Downstream {
     /// The response has no end but the connection's: cutting it short must not look like one.
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
+    /// The poll in which nothing was found to have come after the request: nothing comes before the next.
+    watched: Cell<u64>,
     /// From when on a client that promised to send nothing more is watched.
     watch_due: Cell<Option<Tick>>,
     waiting: Cell<Waiting>,
@@ -126,6 +128,7 @@ impl Downstream {
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
+            watched: Cell::new(0),
             watch_due: Cell::new(None),
             waiting: Cell::new(Waiting::No),
             fresh: Cell::new(true),
@@ -358,6 +361,10 @@ impl Downstream {
     /// One that ends its half still wants the response, until sending it fails (RFC 9112 §9.6); unless `end_is_gone`.
     pub(crate) fn watch(&self, cx: &mut Context<'_>, end_is_gone: bool) -> Poll<Error> {
         let gone = || Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed));
+        let poll = self.lane.0.turns.poll_number();
+        if self.watched.get() == poll {
+            return Poll::Pending;
+        }
         if !self.codec.borrow().request_ended() {
             return Poll::Pending;
         }
@@ -368,10 +375,14 @@ impl Downstream {
             return Poll::Pending;
         }
         self.io.begin_receive(None, Wait::Long);
-        match ready!(self.io.poll_arrival(cx)) {
-            Arrival::End if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
-            Arrival::Bytes | Arrival::End | Arrival::Nothing => Poll::Pending,
-            Arrival::Failed => gone(),
+        match self.io.poll_arrival(cx) {
+            Poll::Pending => {
+                self.watched.set(poll);
+                Poll::Pending
+            }
+            Poll::Ready(Arrival::End) if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
+            Poll::Ready(Arrival::Bytes | Arrival::End | Arrival::Nothing) => Poll::Pending,
+            Poll::Ready(Arrival::Failed) => gone(),
         }
     }
 

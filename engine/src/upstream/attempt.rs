@@ -105,8 +105,9 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
                 Source::Replay(replay) if !wait.upload.over => Some(replay.hand_over()),
                 _ => None,
             };
-            let transfer = Transfer::new(lease, wait.upload, content, exchange, wait.head.content);
-            Ok(Response::from_upstream(wait.head, transfer, upstream))
+            let length = wait.head.content;
+            let source = Source::Upstream(Transfer::new(lease, wait.upload, content, exchange, length));
+            Ok(Response::from_upstream(wait.head, source, upstream))
         }
         Err(fault) => {
             exchange.mark_failed(fault.error());
