@@ -393,25 +393,28 @@ impl Fields {
         self.entries.push(entry);
     }
 
-    /// Starts over with the lines of a received field section, of which [`adopt`](Self::adopt) then makes fields.
-    pub(crate) fn load(&mut self, section: &[u8]) {
-        self.clear();
-        self.bytes.extend_from_slice(section);
+    /// Makes a field of a line of a received field section, which is then [`load`](Self::load)ed; there is nothing else in
+    /// here. None if it is too long for one.
+    #[inline]
+    pub(crate) fn adopt(&mut self, line: Adopted<'_>) -> Option<()> {
+        // Behind the value there is nothing of the line.
+        let end = u32::try_from(line.value.0 + line.value.1.len()).ok()?;
+        let value_start = line.value.0 as u32;
+        self.push(Entry {
+            name_start: line.name.0 as u32,
+            value_start,
+            value_len: end - value_start,
+            name_len: u16::try_from(line.name.1.len()).ok()?,
+            known: line.known,
+            flags: if line.is_canonical { CANONICAL } else { 0 },
+        });
+        Some(())
     }
 
-    /// Makes a field of two ranges of the section that was [`load`](Self::load)ed. They have been checked.
-    pub(crate) fn adopt(&mut self, name: Range<usize>, value: Range<usize>, known: Known) {
-        let has = |at: usize, two: &[u8; 2]| self.bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(two);
-        let canonical = value.start == name.end + 2 && has(name.end, b": ") && has(value.end, b"\r\n");
-        let entry = Entry {
-            name_start: position(name.start),
-            value_start: position(value.start),
-            value_len: position(value.len()),
-            name_len: u16::try_from(name.len()).expect("a head is limited to less"),
-            known,
-            flags: if canonical { CANONICAL } else { 0 },
-        };
-        self.push(entry);
+    /// The section whose lines were [`adopt`](Self::adopt)ed.
+    pub(crate) fn load(&mut self, section: &[u8]) {
+        debug_assert!(self.bytes.is_empty(), "its lines have other places there");
+        self.bytes.extend_from_slice(section);
     }
 
     /// Without a `name` it is the known one, as that is written.
@@ -568,6 +571,15 @@ impl Fields {
     }
 }
 
+/// A line of a field section, which has been checked: its parts, and where they stand in it.
+pub(crate) struct Adopted<'a> {
+    pub(crate) known: Known,
+    pub(crate) name: (usize, &'a [u8]),
+    pub(crate) value: (usize, &'a [u8]),
+    /// `": "` stands between name and value, and CRLF right behind the value.
+    pub(crate) is_canonical: bool,
+}
+
 /// Lines that are added at once, for which there is room.
 pub(crate) struct Lines<'a> {
     fields: &'a mut Fields,
@@ -591,11 +603,13 @@ impl Lines<'_> {
         pieces.into_iter().for_each(|piece| self.put(piece));
         let value_len = self.at.saturating_sub(value_start);
         self.put(b"\r\n");
+        // None of these is beyond what there may be of all lines together.
+        const { assert!(GARBAGE_BYTES_MAX <= u16::MAX as usize && L > 2) };
         self.fields.push(Entry {
-            name_start: position(name_start),
-            value_start: position(value_start),
-            value_len: position(value_len),
-            name_len: (L.saturating_sub(": ".len())) as u16,
+            name_start: name_start as u32,
+            value_start: value_start as u32,
+            value_len: value_len as u32,
+            name_len: (L - ": ".len()) as u16,
             known,
             flags: CANONICAL,
         });

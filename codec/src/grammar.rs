@@ -13,6 +13,14 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// The same at the end only.
+pub(crate) fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
 /// Which bytes are letters, digits, or one of these.
 const fn alphanumeric_and(others: &[u8]) -> [bool; 256] {
     let (mut table, mut at) = ([false; 256], 0);
@@ -41,7 +49,7 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 
 /// Bytes that may stand in a value: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5). A reason phrase has the same.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    all(bytes, is_plain, is_value_byte)
+    all(bytes, |word| not_in_value(word) == 0, is_value_byte)
 }
 
 /// Whether all bytes are of a kind, of which `plain` knows eight at a time: all are, or perhaps not.
@@ -65,34 +73,37 @@ const EACH: u64 = u64::MAX / 0xff;
 const HIGHEST: u64 = EACH * 0x80;
 
 /// The highest bit of bytes below `least`, which is at most 0x80. It lets the subtraction borrow from that bit, which is clear
-/// for them. Borrows go on to the bytes above, so what is said here is only: none, or perhaps one.
+/// for them. Borrows go on to the bytes above: the lowest bit that is set tells the truth, and those above it may not.
 const fn below(word: u64, least: u8) -> u64 {
     word.wrapping_sub(EACH * least as u64) & !word & HIGHEST
 }
 
 /// The same for bytes that are `byte`: what a flip of all its bits makes 0.
-const fn equal(word: u64, byte: u8) -> u64 {
+pub(crate) const fn of_byte(word: u64, byte: u8) -> u64 {
     below(word ^ (EACH * byte as u64), 1)
 }
 
-/// Whether no byte of the word is a control character; if not, perhaps none is.
-const fn is_plain(word: u64) -> bool {
-    below(word, 0x20) | equal(word, 0x7f) == 0
+/// The same for control characters: what does not stand in a value, and HTAB, which does.
+pub(crate) const fn not_in_value(word: u64) -> u64 {
+    below(word, 0x20) | of_byte(word, 0x7f)
+}
+
+/// The same for what does not stand in a [target](is_target).
+pub(crate) const fn not_in_target(word: u64) -> u64 {
+    below(word, 0x21) | of_byte(word, 0x7f) | of_byte(word, b'#') | of_byte(word, b'\\') | word & HIGHEST
 }
 
 /// Only bytes that may stand in a target. Beyond the grammar of RFC 3986, `"<>^{|}` and the backquote pass: clients
 /// send them and no parser gives them a meaning.
 pub(crate) fn is_target(target: &[u8]) -> bool {
-    let plain = |word| {
-        let bad = below(word, 0x21) | equal(word, 0x7f) | equal(word, b'#') | equal(word, b'\\');
-        bad | word & HIGHEST == 0
-    };
-    all(target, plain, |byte| matches!(byte, 0x21..=0x7e) && byte != b'#' && byte != b'\\')
+    let is = |byte| matches!(byte, 0x21..=0x7e) && byte != b'#' && byte != b'\\';
+    all(target, |word| not_in_target(word) == 0, is)
 }
 
 /// Whether there is a byte that a quoted string has only behind a backslash, or one of these (RFC 9110 §5.6.4).
 pub(crate) fn has_quotes(text: &[u8]) -> bool {
-    !all(text, |word| equal(word, b'"') | equal(word, b'\\') == 0, |byte| byte != b'"' && byte != b'\\')
+    let none = |word| of_byte(word, b'"') | of_byte(word, b'\\') == 0;
+    !all(text, none, |byte| byte != b'"' && byte != b'\\')
 }
 
 /// Whether a name is the same as one of letters, digits and `-`, in any case.

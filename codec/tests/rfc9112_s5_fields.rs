@@ -29,6 +29,18 @@ fn s5_1_h1q_24_a_field_has_a_name_and_a_colon() {
     }
 }
 
+/// Longer than a length in our list of fields can say.
+#[test]
+fn s5_1_a_name_of_64_kib_is_refused_whatever_the_limits_are() {
+    let mut limits = Limits::default();
+    (limits.request_head_bytes_max, limits.response_head_bytes_max) = (1 << 20, 1 << 20);
+    for (len, kind) in [(65_535, None), (65_536, Some(Kind::Field)), (100_000, Some(Kind::Field))] {
+        let name = "n".repeat(len);
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: v\r\n\r\n");
+        assert_eq!(server_with(&limits, request).kind(), kind, "{len}");
+    }
+}
+
 #[test]
 fn s5_1_whitespace_around_a_value_is_no_part_of_it() {
     let head = one_request(get_with("A:b\r\nB:  c\t\r\nC: \t d e \t \r\nD:\r\nE: \t \r\nF::\r\nG: a:b"));

@@ -124,8 +124,10 @@ impl Known {
 
     /// The name as one byte.
     pub(crate) fn of(name: &[u8]) -> Self {
-        let candidate = BY_SLOT.get(slot(name)).copied().unwrap_or(Self::Other);
-        if is_named(name, candidate.as_str().as_bytes()) { candidate } else { Self::Other }
+        match BY_SLOT.get(slot(name)) {
+            Some((known, text)) if is_named(name, text.as_bytes()) => *known,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -133,13 +135,13 @@ const SLOTS: usize = 128;
 
 /// The one name that can be in each slot. It does not compile if there are two: then other factors are needed, which a
 /// search over small ones finds in a moment.
-static BY_SLOT: [Known; SLOTS] = {
-    let (mut slots, mut at) = ([Known::Other; SLOTS], 0);
+static BY_SLOT: [(Known, &str); SLOTS] = {
+    let (mut slots, mut at) = ([(Known::Other, ""); SLOTS], 0);
     while at < NAMES.len() {
         let (known, text) = NAMES[at];
         let slot = slot(text.as_bytes());
-        assert!(matches!(slots[slot], Known::Other), "two names have one slot");
-        slots[slot] = known;
+        assert!(matches!(slots[slot].0, Known::Other), "two names have one slot");
+        slots[slot] = (known, text);
         at += 1;
     }
     slots

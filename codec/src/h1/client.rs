@@ -1,9 +1,9 @@
 //! The side of a connection that sends requests and receives responses.
 
 use super::content::{Incoming, Outgoing};
-use super::parse::{self, Asked, Lines, Parsed, Side, StatusLine};
+use super::parse::{self, Asked, Parsed, Side, StatusLine};
 use super::scan::{Bounds, Scan};
-use super::{Event, Received, Wrap, emit};
+use super::{Event, Received, Wrap, emit, quick};
 use crate::fields::Known;
 use crate::grammar::is_target;
 use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead};
@@ -32,7 +32,8 @@ enum Receiving {
 /// A head that has not come completely.
 #[derive(Debug, Clone, Copy, Default)]
 struct Start {
-    line: Option<StatusLine>,
+    /// With where the field section begins.
+    line: Option<(StatusLine, u32)>,
     scan: Scan,
 }
 
@@ -111,7 +112,7 @@ impl Client {
     }
 
     /// Makes one event of the bytes that have come and were not consumed yet. `head` is filled when
-    /// [`Event::Head`] or [`Event::Interim`] is returned, and left alone otherwise unless an error is returned.
+    /// [`Event::Head`] or [`Event::Interim`] is returned; otherwise what it holds afterwards is of no use.
     ///
     /// After a 101 comes [`Event::End`], and then nothing: bytes that follow belong to the other protocol.
     pub fn receive(
@@ -259,20 +260,20 @@ impl Start {
         asked: Asked,
         head: &mut ResponseHead,
     ) -> Result<Option<Parsed>, Kind> {
-        let Some(line) = self.status_line(input, bounds)? else { return Ok(None) };
-        if self.scan.at_fields() {
-            let lines = Lines::of_response(bounds.lines_max);
-            let parsed = parse::response(bounds.window(input), line, lines, asked, head)?;
-            if parsed.is_some() {
-                return Ok(parsed);
-            }
+        // Once: what comes in pieces is looked at once, too.
+        if !self.scan.begun()
+            && let Some(parsed) = quick::response(input, asked, bounds, head)
+        {
+            return Ok(Some(parsed));
         }
+        let Some((line, fields_at)) = self.status_line(input, bounds)? else { return Ok(None) };
         let Some(len) = self.scan.fields(input, bounds)? else { return Ok(None) };
-        let input = input.get(..len).unwrap_or_default();
-        parse::response(input, line, Lines::Found(self.scan.lines()), asked, head)
+        let section = input.get(fields_at as usize..len).unwrap_or_default();
+        let persistent = parse::response(section, line, self.scan.lines(), asked, head)?;
+        Ok(Some(Parsed { len, persistent }))
     }
 
-    fn status_line(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<StatusLine>, Kind> {
+    fn status_line(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<(StatusLine, u32)>, Kind> {
         if self.line.is_none() {
             if !parse::may_be_status_line(input) {
                 return Err(Kind::StatusLine);
@@ -280,7 +281,8 @@ impl Start {
             let Some(len) = self.scan.start_line(input, bounds.bytes_max, bounds.too_large)? else {
                 return Ok(None);
             };
-            self.line = Some(parse::status_line(input.get(..len).unwrap_or_default())?);
+            let line = parse::status_line(input.get(..len).unwrap_or_default())?;
+            self.line = Some((line, self.scan.line_start()));
         }
         Ok(self.line)
     }

@@ -53,6 +53,7 @@ mod client;
 mod content;
 mod emit;
 mod parse;
+mod quick;
 mod scan;
 mod server;
 

@@ -1,7 +1,6 @@
-//! Start lines and field sections: from bytes to heads. A field section that has come whole is parsed where it stands; of any
-//! other, its lines are found first (see `scan`).
+//! Start lines and field sections whose lines have been found (see `scan`): from bytes to heads.
 
-use crate::fields::{Known, Part};
+use crate::fields::{Adopted, Known, Part};
 use crate::framing::{self, TransferEncoding};
 use crate::grammar::{authority, is_target, is_token, is_token_byte, is_value, members};
 use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Underscores, Upgrade, Version};
@@ -11,9 +10,6 @@ use std::ops::Range;
 
 /// Names that `Connection` may nominate beside the well-known options: each is looked for among all fields.
 const NOMINATIONS_MAX: usize = 64;
-
-/// Field sections of requests that have no more bytes mostly have no more than 16 lines.
-const SHORT_SECTION_BYTES: usize = 512;
 
 /// A request line that has been checked, as positions in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,29 +24,6 @@ pub(crate) struct RequestLine {
 pub(crate) struct StatusLine {
     pub(crate) version: Version,
     pub(crate) status: StatusCode,
-    /// Without its CRLF.
-    len: u32,
-}
-
-/// What is known of a field section before it is parsed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Lines {
-    /// It has been found, with so many lines: it is all that is left of the input.
-    Found(usize),
-    /// It may be there, with at most so many lines. Most come whole, and are then looked at once.
-    AtMost(usize),
-}
-
-impl Lines {
-    /// Of a request of which that is left.
-    pub(crate) fn of_request(left: &[u8], max: usize) -> Self {
-        Self::AtMost(max.min(if left.len() > SHORT_SECTION_BYTES { 32 } else { 16 }))
-    }
-
-    /// Of a response. What is left of one says nothing: there may be content.
-    pub(crate) fn of_response(max: usize) -> Self {
-        Self::AtMost(max.min(16))
-    }
 }
 
 /// A head that has been parsed.
@@ -157,37 +130,45 @@ pub(crate) fn status_line(line: &[u8]) -> Result<StatusLine, Kind> {
     if !is_value(reason) || status.as_u16() >= 600 {
         return Err(Kind::StatusLine);
     }
-    Ok(StatusLine { version, status, len: small(line.len()) })
+    Ok(StatusLine { version, status })
 }
 
-/// Fills `head` from a request head, of which `line` has been checked. None if its field section is to be found first.
+/// Fills `head` from a request head that has come whole, with so many fields, of which `line` has been checked.
 pub(crate) fn request(
     input: &[u8],
     line: &RequestLine,
-    lines: Lines,
+    lines: usize,
     underscores: Underscores,
     head: &mut RequestHead,
-) -> Result<Option<Parsed>, Kind> {
+) -> Result<Parsed, Kind> {
     let (method, target, section) = line.split(input);
-    let mut said = Said::default();
-    let read = |headers: &[Header<'_>], section: &[u8]| {
-        head.clear();
-        said.read(headers, section, Side::Client(underscores), &mut head.fields)
-    };
-    let Some(section_len) = with_headers(section, lines, read)? else { return Ok(None) };
+    head.clear();
+    let said = read(section, lines, Side::Client(underscores), &mut head.fields)?;
+    let persistent = complete_request(method, target, line.version, &said, head)?;
+    Ok(Parsed { len: input.len(), persistent })
+}
+
+/// Fills in what is not kept among the fields. Whether the connection may carry another exchange.
+pub(crate) fn complete_request(
+    method: &[u8],
+    target: &[u8],
+    version: Version,
+    said: &Said,
+    head: &mut RequestHead,
+) -> Result<bool, Kind> {
     head.method = Method::from_bytes(method).map_err(|_| Kind::Method)?;
-    head.version = line.version;
-    if said.hosts > 1 || (said.hosts == 0 && line.version == Version::Http11) {
+    head.version = version;
+    if said.hosts > 1 || (said.hosts == 0 && version == Version::Http11) {
         return Err(Kind::HostCount);
     }
     set_target(method, target, head)?;
-    head.content = framing::request(line.version, said.content_length, said.transfer_encoding)
-        .map_err(|error| error.kind)?;
+    head.content =
+        framing::request(version, said.content_length, said.transfer_encoding).map_err(|error| error.kind)?;
     if head.method == Method::TRACE && !head.content.is_empty() {
         return Err(Kind::TraceWithContent);
     }
     head.accepts_trailers = said.te_trailers;
-    let http11 = line.version == Version::Http11;
+    let http11 = version == Version::Http11;
     if http11 && said.expects_other {
         return Err(Kind::Expectation);
     }
@@ -201,8 +182,7 @@ pub(crate) fn request(
     // A client of HTTP/1.0 that posts without a length may mean "until I close". It gets its answer, and whatever
     // follows is never taken for a request (RFC 9112 §6.3).
     let endless = !http11 && said.content_length.is_none() && !bodiless(&head.method);
-    let len = input.len().saturating_sub(section.len()).saturating_add(section_len);
-    Ok(Some(Parsed { len, persistent: !endless && said.persistent(line.version) }))
+    Ok(!endless && said.persistent(version))
 }
 
 fn bodiless(method: &Method) -> bool {
@@ -218,22 +198,28 @@ pub(crate) struct Asked {
     pub(crate) upgrade: Option<Upgrade>,
 }
 
-/// Fills `head` from a response head with this status line. None if its field section is to be found first.
+/// Fills `head` from a response head with this status line, whose field section has come whole, with so many fields. Whether the
+/// connection may carry another exchange.
 pub(crate) fn response(
-    input: &[u8],
+    section: &[u8],
     line: StatusLine,
-    lines: Lines,
+    lines: usize,
     asked: Asked,
     head: &mut ResponseHead,
-) -> Result<Option<Parsed>, Kind> {
-    let StatusLine { version, status, .. } = line;
-    let section = input.get((line.len as usize).saturating_add(2)..).unwrap_or_default();
-    let mut said = Said::default();
-    let read = |headers: &[Header<'_>], section: &[u8]| {
-        head.clear();
-        said.read(headers, section, Side::Origin, &mut head.fields)
-    };
-    let Some(section_len) = with_headers(section, lines, read)? else { return Ok(None) };
+) -> Result<bool, Kind> {
+    head.clear();
+    let said = read(section, lines, Side::Origin, &mut head.fields)?;
+    complete_response(line, asked, &said, head)
+}
+
+/// Fills in what is not kept among the fields. Whether the connection may carry another exchange.
+pub(crate) fn complete_response(
+    line: StatusLine,
+    asked: Asked,
+    said: &Said,
+    head: &mut ResponseHead,
+) -> Result<bool, Kind> {
+    let StatusLine { version, status } = line;
     head.status = status;
     head.version = version;
     let (length, coding) = (said.content_length, said.transfer_encoding);
@@ -256,23 +242,22 @@ pub(crate) fn response(
         _ => framing::has_no_content(status) && declares,
     };
     let delimited = head.content != Length::UntilClose;
-    let len = input.len().saturating_sub(section.len()).saturating_add(section_len);
-    Ok(Some(Parsed { len, persistent: said.persistent(version) && delimited && !doubtful }))
+    Ok(said.persistent(version) && delimited && !doubtful)
 }
 
 /// Reads a complete trailer section. What must not stand in one is left out (RFC 9110 §6.5.1).
 pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fields) -> Result<(), Kind> {
-    with_headers(section, Lines::Found(lines), |headers, section| {
-        fields.load(section);
+    with_headers(section, lines, |headers| {
+        fields.clear();
         for header in headers {
-            let known = Known::of(header.name.as_bytes());
-            if known.may_trail() && may_pass(header, known, side)? {
-                adopt(header, section, known, fields);
+            let line = Line::of(header);
+            if line.known.may_trail() && line.may_pass(side)? {
+                adopt(section, &line, fields)?;
             }
         }
+        fields.load(section);
         Ok(())
     })
-    .map(|_| ())
     .map_err(|kind| if kind == Kind::Field { Kind::Trailer } else { kind })
 }
 
@@ -284,62 +269,75 @@ pub(crate) enum Side {
     Origin,
 }
 
-/// Parses a field section that ends with its empty line, and gives its length with that line. None if nothing is to be
-/// said of it before its lines have been found.
-fn with_headers(
-    section: &[u8],
-    lines: Lines,
-    read: impl FnOnce(&[Header<'_>], &[u8]) -> Result<(), Kind>,
-) -> Result<Option<usize>, Kind> {
-    // Setting up slots that nobody needs costs more than parsing what is there.
-    let (Lines::Found(count) | Lines::AtMost(count)) = lines;
-    match count {
-        0..=16 => parse_headers(section, lines, &mut [EMPTY_HEADER; 16], read),
-        17..=32 => parse_headers(section, lines, &mut [EMPTY_HEADER; 32], read),
-        33..=128 => parse_headers(section, lines, &mut [EMPTY_HEADER; 128], read),
-        _ => parse_headers(section, lines, &mut vec![EMPTY_HEADER; count], read),
-    }
-}
-
-fn parse_headers<'b>(
-    section: &'b [u8],
-    lines: Lines,
-    slots: &mut [Header<'b>],
-    read: impl FnOnce(&[Header<'_>], &[u8]) -> Result<(), Kind>,
-) -> Result<Option<usize>, Kind> {
-    let whole = match httparse::parse_headers(section, slots) {
-        Ok(httparse::Status::Complete((len, headers))) => {
-            Some((section.get(..len).unwrap_or_default(), headers))
+/// Reads the field section of a head.
+fn read(section: &[u8], lines: usize, side: Side, fields: &mut Fields) -> Result<Said, Kind> {
+    let mut said = Said::default();
+    with_headers(section, lines, |headers| {
+        for header in headers {
+            let line = Line::of(header);
+            if said.take(&line, side)? {
+                adopt(section, &line, fields)?;
+            }
         }
-        _ => None,
-    };
-    let whole = whole.filter(|(found, headers)| match lines {
-        Lines::Found(_) => found.len() == section.len(),
-        Lines::AtMost(max) => headers.len() <= max && has_strict_lines(found, headers),
-    });
-    match (whole, lines) {
-        (Some((found, headers)), _) => read(headers, found).map(|()| Some(found.len())),
-        (None, Lines::Found(_)) => Err(Kind::Field),
-        // Whoever looks for its lines will know what is wrong, or what has not come.
-        (None, Lines::AtMost(_)) => Ok(None),
+        fields.load(section);
+        if said.has_nominations() {
+            strip_nominated(headers, fields);
+        }
+        Ok(())
+    })?;
+    Ok(said)
+}
+
+/// Parses a field section of so many lines, which ends with its empty line.
+fn with_headers<T>(
+    section: &[u8],
+    lines: usize,
+    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
+) -> Result<T, Kind> {
+    // Setting up slots that nobody needs costs more than parsing what is there.
+    match lines {
+        0..=16 => parse_headers(section, &mut [EMPTY_HEADER; 16], read),
+        17..=128 => parse_headers(section, &mut [EMPTY_HEADER; 128], read),
+        _ => parse_headers(section, &mut vec![EMPTY_HEADER; lines], read),
     }
 }
 
-/// Whether each line ends with CRLF. The parser has seen to it that there is no CR and no NUL elsewhere, but takes a
-/// lone LF for the end of a line.
-fn has_strict_lines(section: &[u8], headers: &[Header<'_>]) -> bool {
-    let starts = headers.iter().map(|header| range_in(section, header.name.as_bytes()).start);
-    starts.chain([section.len().saturating_sub(2), section.len()]).enumerate().all(
-        |(at, start)| match start {
-            0 => at == 0,
-            _ => at > 0 && section.get(..start).is_some_and(|before| before.ends_with(b"\r\n")),
-        },
-    )
+fn parse_headers<'b, T>(
+    section: &'b [u8],
+    slots: &mut [Header<'b>],
+    read: impl FnOnce(&[Header<'_>]) -> Result<T, Kind>,
+) -> Result<T, Kind> {
+    match httparse::parse_headers(section, slots) {
+        Ok(httparse::Status::Complete((len, headers))) if len == section.len() => read(headers),
+        _ => Err(Kind::Field),
+    }
+}
+
+/// A field, and what is known of it.
+pub(crate) struct Line<'a> {
+    pub(crate) known: Known,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    fn of(header: &Header<'a>) -> Self {
+        let name = header.name.as_bytes();
+        Self { known: Known::of(name), name, value: header.value }
+    }
+
+    /// Whether it goes on, as far as underscores in its name are concerned.
+    fn may_pass(&self, side: Side) -> Result<bool, Kind> {
+        match side {
+            Side::Client(underscores) => underscores.admit(self.name, self.known),
+            Side::Origin => Ok(true),
+        }
+    }
 }
 
 /// What the fields of a head say that is not kept among them.
 #[derive(Debug, Default)]
-struct Said {
+pub(crate) struct Said {
     content_length: Option<u64>,
     transfer_encoding: TransferEncoding,
     hosts: u32,
@@ -354,32 +352,23 @@ struct Said {
 }
 
 impl Said {
-    /// Sorts fields into those that go on and those whose meaning is kept here.
-    fn read(
-        &mut self,
-        headers: &[Header<'_>],
-        section: &[u8],
-        side: Side,
-        fields: &mut Fields,
-    ) -> Result<(), Kind> {
-        fields.load(section);
-        for header in headers {
-            let known = Known::of(header.name.as_bytes());
-            match known {
-                Known::Other if !may_pass(header, known, side)? => continue,
-                Known::Host if side != Side::Origin => self.host(header.value)?,
-                _ if known.is_of_connection() => {
-                    self.hop_by_hop(known, header.value)?;
-                    continue;
-                }
-                _ => {}
+    /// Whether a field goes on, or its meaning is kept here.
+    pub(crate) fn take(&mut self, line: &Line<'_>, side: Side) -> Result<bool, Kind> {
+        match line.known {
+            Known::Other => return line.may_pass(side),
+            Known::Host if side != Side::Origin => self.host(line.value)?,
+            known if known.is_of_connection() => {
+                self.hop_by_hop(known, line.value)?;
+                return Ok(false);
             }
-            adopt(header, section, known, fields);
+            _ => {}
         }
-        if self.nominations > 0 {
-            strip_nominated(headers, fields);
-        }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether there may be fields that go no further because `Connection` names them.
+    pub(crate) fn has_nominations(&self) -> bool {
+        self.nominations > 0
     }
 
     fn host(&mut self, value: &[u8]) -> Result<(), Kind> {
@@ -502,17 +491,17 @@ impl RequestLine {
     }
 }
 
-/// Whether a field goes on, as far as underscores in its name are concerned.
-fn may_pass(header: &Header<'_>, known: Known, side: Side) -> Result<bool, Kind> {
-    match side {
-        Side::Client(underscores) => underscores.admit(header.name.as_bytes(), known),
-        Side::Origin => Ok(true),
-    }
-}
-
-fn adopt(header: &Header<'_>, section: &[u8], known: Known, fields: &mut Fields) {
-    let name = range_in(section, header.name.as_bytes());
-    fields.adopt(name, range_in(section, header.value), known);
+fn adopt(section: &[u8], line: &Line<'_>, fields: &mut Fields) -> Result<(), Kind> {
+    let (name, value) = (range_in(section, line.name), range_in(section, line.value));
+    let gap = section.get(name.end..value.start).unwrap_or_default();
+    let rest = section.get(value.end..).unwrap_or_default();
+    let line = Adopted {
+        known: line.known,
+        name: (name.start, line.name),
+        value: (value.start, line.value),
+        is_canonical: gap == b": " && rest.starts_with(b"\r\n"),
+    };
+    fields.adopt(line).ok_or(Kind::Field)
 }
 
 /// Where `part`, which is a slice of `whole`, stands in it.

@@ -41,9 +41,9 @@ impl Scan {
         self.at > 0
     }
 
-    /// Whether the start line has been found, and of the field section nothing has been looked at.
-    pub(crate) const fn at_fields(&self) -> bool {
-        self.at > 0 && self.at == self.line_start && self.lines == 0
+    /// Where the line begins that is looked at.
+    pub(crate) const fn line_start(&self) -> u32 {
+        self.line_start
     }
 
     /// How many field lines there are.

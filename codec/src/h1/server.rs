@@ -1,9 +1,9 @@
 //! The side of a connection that receives requests and sends responses.
 
 use super::content::{Incoming, Outgoing};
-use super::parse::{self, Lines, Parsed, RequestLine, Side};
+use super::parse::{self, Parsed, RequestLine, Side};
 use super::scan::{Bounds, Scan};
-use super::{Event, Received, Wrap, emit};
+use super::{Event, Received, Wrap, emit, quick};
 use crate::{Error, Fields, Kind, Length, Limits, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
 
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Makes one event of the bytes that have come and were not consumed yet. `head` is filled when
-    /// [`Event::Head`] is returned, and left alone otherwise unless an error is returned.
+    /// [`Event::Head`] is returned; otherwise what it holds afterwards is of no use.
     pub fn receive(
         &mut self,
         limits: &Limits,
@@ -286,6 +286,20 @@ impl Server {
         head: &mut RequestHead,
     ) -> Result<Received, Kind> {
         let Receiving::Head(start) = &mut self.receiving else { return Ok(Received::NEED_MORE) };
+        let bounds = Bounds {
+            bytes_max: limits.request_head_bytes_max,
+            too_large: Kind::HeadTooLarge,
+            lines_max: limits.request_fields_max,
+            too_many: Kind::TooManyFields,
+        };
+        // Once: what comes in pieces is looked at once, too.
+        if start.is_fresh()
+            && let Some(parsed) = quick::request(input, limits, &bounds, head)
+        {
+            self.request.version = head.version;
+            self.request.is_head = head.method == Method::HEAD;
+            return Ok(self.received_head(0, parsed, head, limits));
+        }
         let skipped = start.skip_empty_lines(limits, input)?;
         let input = input.get(skipped..).unwrap_or_default();
         let Some(line) = start.request_line(limits, input)? else {
@@ -296,22 +310,28 @@ impl Server {
         self.request.version = line.version;
         self.request.is_head = method == Method::HEAD.as_str().as_bytes();
         self.request.is_connect = method == Method::CONNECT.as_str().as_bytes();
-        let bounds = Bounds {
-            bytes_max: limits.request_head_bytes_max,
-            too_large: Kind::HeadTooLarge,
-            lines_max: limits.request_fields_max,
-            too_many: Kind::TooManyFields,
-        };
-        let Some(Parsed { len, persistent }) = start.fields(limits, input, &bounds, head)? else {
+        let Some(parsed) = start.fields(limits, input, &bounds, head)? else {
             return Ok(Received { consumed: skipped, event: Event::NeedMore });
         };
+        Ok(self.received_head(skipped, parsed, head, limits))
+    }
+
+    /// A head has come, behind so many bytes of empty lines.
+    fn received_head(
+        &mut self,
+        skipped: usize,
+        parsed: Parsed,
+        head: &RequestHead,
+        limits: &Limits,
+    ) -> Received {
+        let Parsed { len, persistent } = parsed;
         self.keep_alive &= persistent;
         self.request.content = head.content;
         self.request.accepts_trailers = head.accepts_trailers;
         self.request.upgrade = head.upgrade;
         self.request.last = !persistent && head.content.is_empty();
         self.receiving = Receiving::Content(Incoming::new(head.content, limits));
-        Ok(Received { consumed: skipped.saturating_add(len), event: Event::Head })
+        Received { consumed: skipped.saturating_add(len), event: Event::Head }
     }
 
     fn fail(&mut self, kind: Kind) -> Error {
@@ -344,6 +364,11 @@ impl Start {
 
     fn begun(&self) -> bool {
         self.method_len > 0
+    }
+
+    /// Whether nothing has come, and no empty line either.
+    fn is_fresh(&self) -> bool {
+        self.method_len == 0 && self.empty_lines == 0
     }
 
     /// The request line, when it is complete; what has come of it is checked as far as it can be.
@@ -379,17 +404,9 @@ impl Start {
         head: &mut RequestHead,
     ) -> Result<Option<Parsed>, Kind> {
         let Some(line) = &self.line else { return Ok(None) };
-        if self.scan.at_fields() {
-            let window = bounds.window(input);
-            let lines = Lines::of_request(window, bounds.lines_max);
-            let parsed = parse::request(window, line, lines, limits.underscores, head)?;
-            if parsed.is_some() {
-                return Ok(parsed);
-            }
-        }
         let Some(len) = self.scan.fields(input, bounds)? else { return Ok(None) };
         let input = input.get(..len).unwrap_or_default();
-        parse::request(input, line, Lines::Found(self.scan.lines()), limits.underscores, head)
+        parse::request(input, line, self.scan.lines(), limits.underscores, head).map(Some)
     }
 }
 
