@@ -54,13 +54,17 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
 
 /// Whether all bytes are of a kind, of which `plain` knows eight at a time: all are, or perhaps not.
 fn all(bytes: &[u8], plain: impl Fn(u64) -> bool, is: impl Fn(u8) -> bool) -> bool {
-    // Most are short: the last eight are looked at twice if need be.
     let (eights, rest) = bytes.as_chunks::<8>();
-    let last = bytes.last_chunk::<8>().filter(|_| !rest.is_empty());
-    if eights.is_empty() {
-        return rest.iter().all(|b| is(*b));
+    // The last are looked at twice if need be.
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let all = |eight: &[u8; 8]| plain(u64::from_ne_bytes(*eight)) || eight.iter().all(|b| is(*b));
+        return eights.iter().all(all) && (rest.is_empty() || all(last));
     }
-    eights.iter().chain(last).all(|eight| plain(u64::from_ne_bytes(*eight)) || eight.iter().all(|b| is(*b)))
+    let four = |four: &[u8; 4]| u64::from(u32::from_ne_bytes(*four));
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) if plain(four(first) << 32 | four(last)) => true,
+        _ => bytes.iter().all(|b| is(*b)),
+    }
 }
 
 const fn is_value_byte(byte: u8) -> bool {

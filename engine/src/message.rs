@@ -458,7 +458,7 @@ pub struct Response(pub(crate) Kept<ResponseParts>);
 pub(crate) struct ResponseParts {
     pub(crate) head: Kept<ResponseHead>,
     pub(crate) body: Body,
-    upstream: Option<UpstreamInfo>,
+    pub(crate) upstream: Option<UpstreamInfo>,
     /// Why it is no better.
     pub(crate) error: Option<Box<Error>>,
 }
@@ -495,17 +495,11 @@ impl Response {
         Self::of(head)
     }
 
-    fn of(head: Kept<ResponseHead>) -> Self {
+    /// The one with this head, without content.
+    pub(crate) fn of(head: Kept<ResponseHead>) -> Self {
         let mut parts = Kept::<ResponseParts>::blank();
         parts.head = head;
         Self(parts)
-    }
-
-    pub(crate) fn from_upstream(head: Kept<ResponseHead>, source: Source, upstream: UpstreamInfo) -> Self {
-        let mut response = Self::of(head);
-        response.0.body.0 = source;
-        response.0.upstream = Some(upstream);
-        response
     }
 
     /// Its head, of which nothing is left: what remains is the content.
@@ -571,7 +565,7 @@ impl Response {
     pub fn take_tunnel(&mut self) -> Option<Tunnel> {
         self.0.head.upgrade.take()?;
         match std::mem::take(&mut self.0.body.0).into_rest() {
-            Rest::Origin(transfer) => Tunnel::to_origin(transfer),
+            Rest::Origin(transfer) => Tunnel::to_origin(*transfer),
             Rest::Nothing | Rest::Handler(_) => None,
         }
     }

@@ -59,11 +59,12 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Address)> {
 
 /// The kernel's monotonic clock. The standard library's `Instant` reads the same, but gives it away only after a checked
 /// subtraction that costs more than the reading; a lane reads the clock several times for each request.
-pub(crate) fn monotonic() -> Duration {
+/// In nanoseconds: what is done with it takes fewer instructions, too.
+pub(crate) fn monotonic() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills the timespec in; this clock is always there.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    time.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec.unsigned_abs())
 }
 
 /// A non-blocking, close-on-exec eventfd at zero.

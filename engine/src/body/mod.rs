@@ -238,7 +238,7 @@ impl Source {
     /// What is left when a switch of protocols has been sent.
     pub(crate) fn into_rest(self) -> Rest {
         match self {
-            Self::Upstream(transfer) => Rest::Origin(transfer),
+            Self::Upstream(transfer) => Rest::Origin(Box::new(transfer)),
             Self::Switch(serve) => Rest::Handler(serve),
             Self::Transformed(transformed) => transformed.inner.into_rest(),
             Self::Teed(mut teed) => std::mem::take(&mut teed.inner).into_rest(),

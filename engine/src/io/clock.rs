@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 /// Time since the lane began, and the wall's time with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// By the kernel's monotonic clock.
-    began: Duration,
+    /// By the kernel's monotonic clock, in nanoseconds.
+    began: u64,
 }
 
 impl Clock {
@@ -18,12 +18,12 @@ impl Clock {
 
     /// How much later it began than another; zero if it did not.
     pub(crate) fn later_than(&self, other: &Self) -> Duration {
-        self.began.saturating_sub(other.began)
+        Duration::from_nanos(self.began.saturating_sub(other.began))
     }
 
     /// Monotonic time since the lane began.
     pub(crate) fn now(&self) -> Duration {
-        system::monotonic().saturating_sub(self.began)
+        Duration::from_nanos(system::monotonic().saturating_sub(self.began))
     }
 
     /// The wall's time, which may jump: for logs and `Date`, never for deadlines.

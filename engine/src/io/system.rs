@@ -45,8 +45,8 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<(Fd, Address)> {
     }
 }
 
-pub(crate) fn monotonic() -> Duration {
-    world().map_or_else(sys::monotonic, |world| world.now())
+pub(crate) fn monotonic() -> u64 {
+    world().map_or_else(sys::monotonic, |world| world.now().as_nanos() as u64)
 }
 
 pub(crate) fn random() -> u64 {

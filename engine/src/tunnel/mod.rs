@@ -13,8 +13,8 @@ use crate::{context::Exchange, metrics::Metric, upstream::Transfer};
 pub(crate) enum Rest {
     /// Nothing.
     Nothing,
-    /// A tunnel to an origin.
-    Origin(Transfer),
+    /// A tunnel to an origin. In a box, so that what every exchange returns is small.
+    Origin(Box<Transfer>),
     /// A tunnel to the handler.
     Handler(Serve),
 }

@@ -106,8 +106,11 @@ pub(crate) async fn run(lease: Lease, order: Order<'_>) -> Result<Response, Fail
                 _ => None,
             };
             let length = wait.head.content;
-            let source = Source::Upstream(Transfer::new(lease, wait.upload, content, exchange, length));
-            Ok(Response::from_upstream(wait.head, source, upstream))
+            let mut response = Response::of(wait.head);
+            response.0.upstream = Some(upstream);
+            response.0.body.0 =
+                Source::Upstream(Transfer::new(lease, wait.upload, content, exchange, length));
+            Ok(response)
         }
         Err(fault) => {
             exchange.mark_failed(fault.error());
