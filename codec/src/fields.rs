@@ -109,6 +109,13 @@ pub(crate) struct Line<'a> {
     pub(crate) never_indexed: bool,
 }
 
+impl<'a> Line<'a> {
+    /// One that came with HTTP/1, which says nothing of indexes.
+    pub(crate) const fn received(known: Known, name: &'a [u8], value: &'a [u8]) -> Self {
+        Self { known, name, value, never_indexed: false }
+    }
+}
+
 impl Fields {
     /// No fields, and no memory.
     pub const fn new() -> Self {
@@ -601,7 +608,7 @@ impl Lines<'_> {
         self.put(with_colon);
         let value_start = self.at;
         pieces.into_iter().for_each(|piece| self.put(piece));
-        let value_len = self.at.saturating_sub(value_start);
+        let value_len = self.at - value_start;
         self.put(b"\r\n");
         // None of these is beyond what there may be of all lines together.
         const { assert!(GARBAGE_BYTES_MAX <= u16::MAX as usize && L > 2) };
@@ -617,7 +624,7 @@ impl Lines<'_> {
 
     #[inline]
     fn put(&mut self, piece: &[u8]) {
-        let end = self.at.saturating_add(piece.len());
+        let end = self.at + piece.len();
         let place = self.fields.bytes.get_mut(self.at..end).expect("there is room for all pieces");
         place.copy_from_slice(piece);
         self.at = end;

@@ -119,9 +119,9 @@ fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
     let (Some(peer), None, fields) = (hop.peer, hop.trusted, &mut head.fields) else { return false };
     let mut place = [0; HOST_BYTES_MAX];
     let host = fields.known(Known::Host).unwrap_or_default();
-    let (before, behind): (&[u8], &[u8]) = match HostText::of(host) {
-        HostText::Token => (b";host=", b""),
-        HostText::Quotable => (b";host=\"", b"\""),
+    let is_quoted = match HostText::of(host) {
+        HostText::Token => false,
+        HostText::Quotable => true,
         HostText::Absent | HostText::Unquotable => return false,
     };
     let Some(place) = place.get_mut(..host.len()) else { return false };
@@ -138,7 +138,11 @@ fn add_at_once(head: &mut RequestHead, hop: &Hop<'_>) -> bool {
     lines.add(Known::XForwardedFor, b"X-Forwarded-For: ", [address]);
     lines.add(Known::XForwardedProto, b"X-Forwarded-Proto: ", [scheme]);
     lines.add(Known::XForwardedHost, b"X-Forwarded-Host: ", [host]);
-    lines.add(Known::Forwarded, b"Forwarded: ", [node, before, host, behind, b";proto=", scheme]);
+    if is_quoted {
+        lines.add(Known::Forwarded, b"Forwarded: ", [node, b";host=\"", host, b"\";proto=", scheme]);
+    } else {
+        lines.add(Known::Forwarded, b"Forwarded: ", [node, b";host=", host, b";proto=", scheme]);
+    }
     lines.add(Known::XRequestId, b"X-Request-Id: ", [id]);
     lines.add(Known::Via, b"Via: ", [protocol(head.version), via]);
     true

@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Makes one event of the bytes that have come and were not consumed yet. `head` is filled when
-    /// [`Event::Head`] or [`Event::Interim`] is returned; otherwise what it holds afterwards is of no use.
+    /// [`Event::Head`] or [`Event::Interim`] is returned; otherwise it may have been cleared, and is of no use after an error.
     ///
     /// After a 101 comes [`Event::End`], and then nothing: bytes that follow belong to the other protocol.
     pub fn receive(
@@ -261,10 +261,11 @@ impl Start {
         head: &mut ResponseHead,
     ) -> Result<Option<Parsed>, Kind> {
         // Once: what comes in pieces is looked at once, too.
-        if !self.scan.begun()
-            && let Some(parsed) = quick::response(input, asked, bounds, head)
-        {
-            return Ok(Some(parsed));
+        if !self.scan.begun() {
+            if let Some(parsed) = quick::response(input, asked, bounds, head) {
+                return Ok(Some(parsed));
+            }
+            head.clear();
         }
         let Some((line, fields_at)) = self.status_line(input, bounds)? else { return Ok(None) };
         let Some(len) = self.scan.fields(input, bounds)? else { return Ok(None) };

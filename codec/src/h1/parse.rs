@@ -1,6 +1,6 @@
 //! Start lines and field sections whose lines have been found (see `scan`): from bytes to heads.
 
-use crate::fields::{Adopted, Known, Part};
+use crate::fields::{Adopted, Known, Line, Part};
 use crate::framing::{self, TransferEncoding};
 use crate::grammar::{authority, is_target, is_token, is_token_byte, is_value, members};
 use crate::{Fields, Kind, Length, Limits, RequestHead, ResponseHead, Underscores, Upgrade, Version};
@@ -250,8 +250,8 @@ pub(crate) fn trailers(section: &[u8], lines: usize, side: Side, fields: &mut Fi
     with_headers(section, lines, |headers| {
         fields.clear();
         for header in headers {
-            let line = Line::of(header);
-            if line.known.may_trail() && line.may_pass(side)? {
+            let line = line(header);
+            if line.known.may_trail() && may_pass(&line, side)? {
                 adopt(section, &line, fields)?;
             }
         }
@@ -274,7 +274,7 @@ fn read(section: &[u8], lines: usize, side: Side, fields: &mut Fields) -> Result
     let mut said = Said::default();
     with_headers(section, lines, |headers| {
         for header in headers {
-            let line = Line::of(header);
+            let line = line(header);
             if said.take(&line, side)? {
                 adopt(section, &line, fields)?;
             }
@@ -297,7 +297,8 @@ fn with_headers<T>(
     // Setting up slots that nobody needs costs more than parsing what is there.
     match lines {
         0..=16 => parse_headers(section, &mut [EMPTY_HEADER; 16], read),
-        17..=128 => parse_headers(section, &mut [EMPTY_HEADER; 128], read),
+        17..=32 => parse_headers(section, &mut [EMPTY_HEADER; 32], read),
+        33..=128 => parse_headers(section, &mut [EMPTY_HEADER; 128], read),
         _ => parse_headers(section, &mut vec![EMPTY_HEADER; lines], read),
     }
 }
@@ -313,25 +314,16 @@ fn parse_headers<'b, T>(
     }
 }
 
-/// A field, and what is known of it.
-pub(crate) struct Line<'a> {
-    pub(crate) known: Known,
-    pub(crate) name: &'a [u8],
-    pub(crate) value: &'a [u8],
+fn line<'a>(header: &Header<'a>) -> Line<'a> {
+    let name = header.name.as_bytes();
+    Line::received(Known::of(name), name, header.value)
 }
 
-impl<'a> Line<'a> {
-    fn of(header: &Header<'a>) -> Self {
-        let name = header.name.as_bytes();
-        Self { known: Known::of(name), name, value: header.value }
-    }
-
-    /// Whether it goes on, as far as underscores in its name are concerned.
-    fn may_pass(&self, side: Side) -> Result<bool, Kind> {
-        match side {
-            Side::Client(underscores) => underscores.admit(self.name, self.known),
-            Side::Origin => Ok(true),
-        }
+/// Whether a field goes on, as far as underscores in its name are concerned.
+fn may_pass(line: &Line<'_>, side: Side) -> Result<bool, Kind> {
+    match side {
+        Side::Client(underscores) => underscores.admit(line.name, line.known),
+        Side::Origin => Ok(true),
     }
 }
 
@@ -355,7 +347,7 @@ impl Said {
     /// Whether a field goes on, or its meaning is kept here.
     pub(crate) fn take(&mut self, line: &Line<'_>, side: Side) -> Result<bool, Kind> {
         match line.known {
-            Known::Other => return line.may_pass(side),
+            Known::Other => return may_pass(line, side),
             Known::Host if side != Side::Origin => self.host(line.value)?,
             known if known.is_of_connection() => {
                 self.hop_by_hop(known, line.value)?;

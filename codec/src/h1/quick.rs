@@ -8,9 +8,9 @@
     reason = "lengths of parts are taken from the length of the whole, and positions are within it"
 )]
 
-use super::parse::{self, Asked, Line, Parsed, Said, Side, StatusLine};
+use super::parse::{self, Asked, Parsed, Said, Side, StatusLine};
 use super::scan::Bounds;
-use crate::fields::{Adopted, Known};
+use crate::fields::{Adopted, Known, Line};
 use crate::grammar::{is_token, not_in_target, not_in_value, of_byte, trim_end};
 use crate::{Fields, Limits, RequestHead, ResponseHead, Version};
 use http::StatusCode;
@@ -111,7 +111,7 @@ fn section(input: &[u8], bounds: &Bounds, side: Side, fields: &mut Fields) -> Op
         rest = behind;
         let (name, value) = ((name_at, name), (value_at, trim_end(value)));
         is_canonical &= value.1.len() == input.len() - value_at - end.len();
-        if said.take(&Line { known, name: name.1, value: value.1 }, side).ok()? {
+        if said.take(&Line::received(known, name.1, value.1), side).ok()? {
             fields.adopt(Adopted { known, name, value, is_canonical })?;
         }
     }

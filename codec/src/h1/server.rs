@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Makes one event of the bytes that have come and were not consumed yet. `head` is filled when
-    /// [`Event::Head`] is returned; otherwise what it holds afterwards is of no use.
+    /// [`Event::Head`] is returned; otherwise it may have been cleared, and is of no use after an error.
     pub fn receive(
         &mut self,
         limits: &Limits,
@@ -293,12 +293,13 @@ impl Server {
             too_many: Kind::TooManyFields,
         };
         // Once: what comes in pieces is looked at once, too.
-        if start.is_fresh()
-            && let Some(parsed) = quick::request(input, limits, &bounds, head)
-        {
-            self.request.version = head.version;
-            self.request.is_head = head.method == Method::HEAD;
-            return Ok(self.received_head(0, parsed, head, limits));
+        if start.is_fresh() {
+            if let Some(parsed) = quick::request(input, limits, &bounds, head) {
+                self.request.version = head.version;
+                self.request.is_head = head.method == Method::HEAD;
+                return Ok(self.received_head(0, parsed, head, limits));
+            }
+            head.clear();
         }
         let skipped = start.skip_empty_lines(limits, input)?;
         let input = input.get(skipped..).unwrap_or_default();
