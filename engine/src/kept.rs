@@ -33,8 +33,8 @@ impl<T, const MAX: usize> Free<T, MAX> {
         self.0.borrow().len()
     }
 
-    /// Lets go of all but so many: of those that have been unused longest.
-    pub(crate) fn shrink(&self, keep: usize) {
+    /// Lets go of all but so many: of those that have been unused longest. Says how many that were.
+    pub(crate) fn shrink(&self, keep: usize) -> usize {
         let gone: Vec<T> = {
             let mut kept = self.0.borrow_mut();
             let gone = kept.len().saturating_sub(keep);
@@ -43,7 +43,13 @@ impl<T, const MAX: usize> Free<T, MAX> {
             gone
         };
         // Not while the list is borrowed: what is let go of may let go of others.
-        drop(gone);
+        gone.len()
+    }
+}
+
+impl<T, const MAX: usize> Default for Free<T, MAX> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

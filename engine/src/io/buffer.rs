@@ -1,6 +1,7 @@
 //! The lane's buffers: content is received into one and sent from the same one.
 
-use std::{cell::RefCell, ops::Range, rc::Rc};
+use crate::kept::Free;
+use std::{ops::Range, rc::Rc};
 
 /// Room kept free before what is received, so that a rewritten head or a chunk-size line can be put in front of the
 /// content without moving it. A proxied request's head grows by about 300 bytes.
@@ -105,35 +106,30 @@ impl Buffer {
     }
 }
 
-/// The buffers that no one needs at the moment. Most recently used first: they are still in the cache.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Buffers(Rc<RefCell<Vec<Buffer>>>);
+/// The buffers that no one needs at the moment.
+#[derive(Clone, Default)]
+pub(crate) struct Buffers(Rc<Free<Buffer, KEPT_BUFFERS_MAX>>);
 
 impl Buffers {
     pub(crate) fn take(&self) -> Buffer {
-        self.0.borrow_mut().pop().unwrap_or_else(|| Buffer::with_capacity(BUFFER_BYTES))
+        self.0.take().unwrap_or_else(|| Buffer::with_capacity(BUFFER_BYTES))
     }
 
     pub(crate) fn give(&self, mut buffer: Buffer) {
-        let mut kept = self.0.borrow_mut();
         // One that had to grow for a large head, or was made to measure, is not worth keeping.
-        if buffer.bytes.capacity() == BUFFER_BYTES && kept.len() < KEPT_BUFFERS_MAX {
+        if buffer.bytes.capacity() == BUFFER_BYTES {
             buffer.clear();
-            kept.push(buffer);
+            self.0.give(buffer);
         }
     }
 
     pub(crate) fn kept(&self) -> usize {
-        self.0.borrow().len()
+        self.0.len()
     }
 
     /// Frees all but `keep`; says how many went.
     pub(crate) fn shrink(&self, keep: usize) -> usize {
-        let mut kept = self.0.borrow_mut();
-        let gone = kept.len().saturating_sub(keep);
-        // The front is what has been unused longest.
-        kept.drain(..gone);
-        gone
+        self.0.shrink(keep)
     }
 }
 

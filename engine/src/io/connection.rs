@@ -18,6 +18,7 @@ use super::{
     runtime::Direction,
     system,
 };
+use crate::kept::Free;
 use crate::simulate::{Bug, has};
 use std::{
     cell::{Cell, RefCell},
@@ -118,42 +119,36 @@ pub(crate) enum Arrival {
     Failed,
 }
 
-/// The slots that no connection needs at the moment.
+/// The slots that no connection needs at the moment. In boxes: a connection holds one, and an idle one holds none.
 #[derive(Clone, Default)]
-#[expect(clippy::vec_box, reason = "a connection holds the box, and an idle one holds none")]
-pub(crate) struct Spares(Rc<RefCell<Vec<Box<Slots>>>>);
+pub(crate) struct Spares(Rc<Free<Box<Slots>>>);
 
 impl Spares {
     /// Made in batches, so that they lie together: when idle connections have given theirs back, whole pages are
     /// free, and not holes between what lives long.
     const BATCH: usize = 64;
-    const KEPT_MAX: usize = 1024;
 
     fn take(&self) -> Box<Slots> {
-        let mut kept = self.0.borrow_mut();
-        if kept.is_empty() {
-            kept.extend((0..Self::BATCH).map(|_| Box::default()));
-        }
-        kept.pop().expect("a batch was made")
+        self.0.take().unwrap_or_else(|| {
+            (1..Self::BATCH).for_each(|_| self.0.give(Box::default()));
+            Box::default()
+        })
     }
 
     fn give(&self, slots: Box<Slots>) {
-        let mut kept = self.0.borrow_mut();
-        if slots.is_idle() && kept.len() < Self::KEPT_MAX {
+        if slots.is_idle() {
             slots.sent_bytes.set(0);
-            kept.push(slots);
+            self.0.give(slots);
         }
     }
 
     pub(crate) fn kept(&self) -> usize {
-        self.0.borrow().len()
+        self.0.len()
     }
 
     /// Frees all but so many.
     pub(crate) fn shrink(&self, keep: usize) {
-        let mut kept = self.0.borrow_mut();
-        kept.truncate(keep);
-        kept.shrink_to_fit();
+        self.0.shrink(keep);
     }
 }
 

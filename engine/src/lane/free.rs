@@ -19,18 +19,13 @@ const TIMERS_MAX: usize = 16_384;
 const SPARE: usize = 64;
 
 /// What a lane keeps of each kind.
+#[derive(Default)]
 pub(super) struct FreeLists {
     records: Free<Box<Record>>,
     exchanges: Free<Rc<Exchange>>,
     /// Of connections that have ended. The wheel still holds on to most of them, for a deadline that matters no more:
     /// used again, they need no other entry.
     timers: Free<Rc<Timer>, TIMERS_MAX>,
-}
-
-impl Default for FreeLists {
-    fn default() -> Self {
-        Self { records: Free::new(), exchanges: Free::new(), timers: Free::new() }
-    }
 }
 
 impl FreeLists {
