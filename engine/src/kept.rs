@@ -62,6 +62,19 @@ pub(crate) trait Keep: Default + 'static {
     fn clear(&mut self);
 }
 
+/// Where the free boxes of a type lie: for each its [`Keep::free`].
+macro_rules! free {
+    ($kept:ty) => {
+        fn free() -> &'static std::thread::LocalKey<crate::kept::Free<Box<Self>>> {
+            thread_local! {
+                static FREE: crate::kept::Free<Box<$kept>> = const { crate::kept::Free::new() };
+            }
+            &FREE
+        }
+    };
+}
+pub(crate) use free;
+
 /// A value in a box that comes from a thread's free ones and goes back to them. What goes through many hands on its way,
 /// by value, as a request and its response do, costs no more to move than a pointer, and no allocation.
 ///

@@ -6,7 +6,7 @@ use crate::{
     context::Exchange,
     downstream::Downstream,
     error::{Error, ErrorKind, Result, Side},
-    kept::{Free, Keep, Kept},
+    kept::{Keep, Kept, free},
     lane::Lane,
     record::Record,
     settings::Settings,
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use corelane_balancer::{hash_bytes, retry};
 use corelane_codec::{Fields, Length, RequestHead, ResponseHead, Upgrade, Version};
 use http::{Method, StatusCode};
-use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, thread::LocalKey, time::Duration};
+use std::{borrow::Cow, cell::Cell, net::IpAddr, rc::Rc, time::Duration};
 
 /// A request: one that has come from a client, or one of our own.
 ///
@@ -396,12 +396,7 @@ impl From<RequestHead> for Request {
 }
 
 impl Keep for RequestParts {
-    fn free() -> &'static LocalKey<Free<Box<Self>>> {
-        thread_local! {
-            static FREE: Free<Box<RequestParts>> = const { Free::new() };
-        }
-        &FREE
-    }
+    free!(RequestParts);
 
     fn clear(&mut self) {
         let Self { head, body, standing, forwarded, last } = self;
@@ -417,12 +412,7 @@ impl Keep for RequestParts {
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 impl Keep for RequestHead {
-    fn free() -> &'static LocalKey<Free<Box<Self>>> {
-        thread_local! {
-            static FREE: Free<Box<RequestHead>> = const { Free::new() };
-        }
-        &FREE
-    }
+    free!(RequestHead);
 
     fn clear(&mut self) {
         if self.target.capacity() + self.fields.heap_bytes() > HEAD_BYTES_MAX {
@@ -434,12 +424,7 @@ impl Keep for RequestHead {
 }
 
 impl Keep for ResponseHead {
-    fn free() -> &'static LocalKey<Free<Box<Self>>> {
-        thread_local! {
-            static FREE: Free<Box<ResponseHead>> = const { Free::new() };
-        }
-        &FREE
-    }
+    free!(ResponseHead);
 
     fn clear(&mut self) {
         if self.fields.heap_bytes() > HEAD_BYTES_MAX {
@@ -464,12 +449,7 @@ pub(crate) struct ResponseParts {
 }
 
 impl Keep for ResponseParts {
-    fn free() -> &'static LocalKey<Free<Box<Self>>> {
-        thread_local! {
-            static FREE: Free<Box<ResponseParts>> = const { Free::new() };
-        }
-        &FREE
-    }
+    free!(ResponseParts);
 
     fn clear(&mut self) {
         let Self { head, body, upstream, error } = self;
@@ -640,5 +620,24 @@ pub(crate) fn unvouch(fields: &mut Fields) {
     if let Some(weak) = strong.map(|strong| [b"W/", strong].concat()) {
         // What came in a field can go in one.
         let _ = fields.try_set("etag", weak);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_head_gives_its_memory_back_and_a_usual_one_keeps_it() {
+        let heap_bytes_after = |value: Vec<u8>| {
+            let mut head = Kept::<RequestHead>::blank();
+            head.fields.append("x", value);
+            drop(head);
+            let head = Kept::<RequestHead>::blank();
+            assert!(head.fields.is_empty());
+            head.fields.heap_bytes()
+        };
+        assert_eq!(heap_bytes_after(vec![b'x'; HEAD_BYTES_MAX]), 0);
+        assert!((1000..HEAD_BYTES_MAX).contains(&heap_bytes_after(vec![b'x'; 1000])));
     }
 }
