@@ -1,5 +1,6 @@
 //! Version-neutral heads: what a message says before its content, whichever version carried it.
 
+use crate::fields::Known;
 use crate::{Fields, Length};
 use http::{Method, StatusCode};
 
@@ -157,7 +158,7 @@ impl RequestHead {
 
     /// The host and port that the request is for, as the client wrote them; empty if it may be (HTTP/1.0).
     pub fn authority(&self) -> &[u8] {
-        self.fields.get("host").unwrap_or_default()
+        self.fields.known(Known::Host).unwrap_or_default()
     }
 }
 

@@ -102,29 +102,40 @@ pub struct Error {
     side: Side,
     stage: Stage,
     kind: ErrorKind,
+    /// Elsewhere: what every step returns is as large as the error that it may be.
+    more: Option<Box<More>>,
+}
+
+/// What few errors have.
+#[derive(Default)]
+struct More {
     source: Option<Box<Cause>>,
     attempts: Vec<Attempt>,
 }
 
+const _: () = assert!(size_of::<Error>() <= 16);
+
 impl Error {
     pub(crate) const fn new(side: Side, stage: Stage, kind: ErrorKind) -> Self {
-        Self { side, stage, kind, source: None, attempts: Vec::new() }
+        Self { side, stage, kind, more: None }
     }
 
     /// The same, said once more.
     pub(crate) fn again(&self) -> Self {
-        Self { attempts: self.attempts.clone(), ..Self::new(self.side, self.stage, self.kind) }
+        Self::new(self.side, self.stage, self.kind).with_attempts(self.attempts())
     }
 
     /// The same with a cause in words.
     pub(crate) fn with_source(mut self, source: impl Into<Box<Cause>>) -> Self {
-        self.source = Some(source.into());
+        self.more.get_or_insert_default().source = Some(source.into());
         self
     }
 
     /// The same with what came of each attempt.
     pub(crate) fn with_attempts(mut self, attempts: &[Attempt]) -> Self {
-        self.attempts = attempts.to_vec();
+        if !attempts.is_empty() {
+            self.more.get_or_insert_default().attempts = attempts.to_vec();
+        }
         self
     }
 
@@ -143,7 +154,7 @@ impl Error {
 
     /// A failure of the handler's own: the client gets a 500, the log gets `source`.
     pub fn internal(source: impl Into<Box<Cause>>) -> Self {
-        Self { source: Some(source.into()), ..Self::status_of(StatusCode::INTERNAL_SERVER_ERROR) }
+        Self::status_of(StatusCode::INTERNAL_SERVER_ERROR).with_source(source)
     }
 
     /// An answer by way of `?`: the client gets `status` with a line of text.
@@ -174,7 +185,11 @@ impl Error {
 
     /// What came of each attempt to get an answer from an upstream, the first eight of them.
     pub fn attempts(&self) -> &[Attempt] {
-        &self.attempts
+        self.more.as_ref().map_or(&[], |more| &more.attempts)
+    }
+
+    fn cause(&self) -> Option<&Cause> {
+        self.more.as_ref()?.source.as_deref()
     }
 
     /// The status that tells the client, where one can still be sent.
@@ -214,14 +229,14 @@ impl fmt::Display for Error {
             Side::Upstream => "upstream",
             Side::Internal => "handler",
         };
-        if let (Side::Internal, Stage::Route, Some(source)) = (self.side, self.stage, &self.source) {
+        if let (Side::Internal, Stage::Route, Some(source)) = (self.side, self.stage, self.cause()) {
             return fmt::Display::fmt(source, f);
         }
         write!(f, "{side}, {}: {}", self.stage, self.kind)?;
-        if let Some(source) = &self.source {
+        if let Some(source) = self.cause() {
             write!(f, ": {source}")?;
         }
-        match self.attempts.as_slice() {
+        match self.attempts() {
             [] => Ok(()),
             [only] => write!(f, " ({})", only.endpoint),
             [first, others @ ..] => {
@@ -273,7 +288,7 @@ impl fmt::Display for ErrorKind {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.cause().map(|source| source as _)
     }
 }
 

@@ -293,7 +293,7 @@ impl Record {
     pub(crate) fn of(&mut self, head: &corelane_codec::RequestHead) {
         self.of_start_line(head);
         self.version = head.version.number();
-        keep(&mut self.host, head.fields.get("host"));
+        keep(&mut self.host, Some(head.authority()));
         keep(&mut self.user_agent, head.fields.get("user-agent"));
         keep(&mut self.referer, head.fields.get("referer"));
     }

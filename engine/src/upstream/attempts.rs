@@ -310,7 +310,11 @@ impl NextAttempt<'_, '_> {
 
     /// The fields that it sends.
     pub fn fields(&self) -> &Fields {
-        &self.attempts.head.as_ref().unwrap_or(&self.attempts.request.0.head).fields
+        &self.head().fields
+    }
+
+    fn head(&self) -> &RequestHead {
+        self.attempts.head.as_ref().unwrap_or(&self.attempts.request.0.head)
     }
 
     /// The fields that it sends, to change: those of the request, and of other attempts, stay as they are.
@@ -341,7 +345,7 @@ impl NextAttempt<'_, '_> {
     /// The origin answered with what is not HTTP, or closed; it took too long; the client went away or sent what it
     /// must not. If [another attempt](Attempts::may_retry) may follow, the request is as it was before.
     pub async fn send(mut self) -> Result<Response> {
-        if self.fields().get("host").is_none_or(<[u8]>::is_empty) {
+        if self.head().authority().is_empty() {
             // HTTP/1.0 need not name a host, and an empty one is refused by many (RFC 9110 §4.2.1).
             let host = self.endpoint().as_host();
             self.fields_mut().set("host", host);
