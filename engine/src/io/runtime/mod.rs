@@ -16,7 +16,7 @@ pub(crate) use sources::Direction;
 
 use crate::sys::{Epoll, Fired, Ring};
 use kernel::Kernel;
-use sources::{At, Place, Sources};
+use sources::{At, Place, Sources, Who};
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -121,7 +121,7 @@ impl Loop {
         let mut fired = self.fired.take();
         let looked = self.sources.look(blocks, &mut fired);
         for fired in fired.drain(..) {
-            self.sources.fired(fired);
+            self.sources.fired(fired, |task| self.tasks.wake(task));
             if self.bell.get().is_some_and(|bell| bell.is_of(fired)) {
                 if fired.is_over {
                     self.keep_listening()?;
@@ -131,6 +131,10 @@ impl Loop {
         }
         self.fired.set(fired);
         looked
+    }
+
+    fn who<'a, 'b>(&self, cx: &'a Context<'b>) -> Who<'a, 'b> {
+        (cx, self.tasks.place_of(cx))
     }
 
     fn listen_to_strangers(&self) -> io::Result<()> {
@@ -214,12 +218,12 @@ impl Watched {
 
     /// Ready when there may be something to do in a direction: see [`sources`].
     pub(crate) fn poll(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.home.sources.poll(self.at(), direction, cx)
+        self.home.sources.poll(self.at(), direction, self.home.who(cx))
     }
 
     /// Ready when the system says so, for what nobody says to be exhausted.
     pub(crate) fn poll_once(&self, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.home.sources.poll_once(self.at(), direction, cx)
+        self.home.sources.poll_once(self.at(), direction, self.home.who(cx))
     }
 
     /// Has the loop take note of what comes, and wake nobody.

@@ -48,27 +48,39 @@ enum Armed {
     Stays,
 }
 
-/// Whom to wake. The waker outlives the wait: the next is mostly by the same task, and then none is made.
+/// Who waits: by a waker, and by the place of the loop's own task, if it is one.
+pub(super) type Who<'a, 'b> = (&'a Context<'b>, Option<u32>);
+
+/// Whom to wake.
+enum Whom {
+    /// The task that has this place, as its waker would.
+    Task(u32),
+    Other(Waker),
+}
+
+/// Whom to wake, if anybody. It outlives the wait: the next is mostly by the same task, and then no waker is made.
 #[derive(Default)]
 struct Waiter {
-    waker: Option<Waker>,
+    whom: Option<Whom>,
     waits: bool,
 }
 
 impl Waiter {
-    /// Gives back the waker that was there before. Dropping one may do anything, so the caller lets go of all else first.
+    /// Gives back who was there before. Dropping a waker may do anything, so the caller lets go of all else first.
     #[must_use]
-    fn wait(&mut self, cx: &Context<'_>) -> Option<Waker> {
+    fn wait(&mut self, (cx, task): Who<'_, '_>) -> Option<Whom> {
         self.waits = true;
-        match &self.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => self.waker.replace(cx.waker().clone()),
+        match (&self.whom, task) {
+            (Some(Whom::Task(before)), Some(task)) if *before == task => None,
+            (_, Some(task)) => self.whom.replace(Whom::Task(task)),
+            (Some(Whom::Other(waker)), None) if waker.will_wake(cx.waker()) => None,
+            (_, None) => self.whom.replace(Whom::Other(cx.waker().clone())),
         }
     }
 
-    /// The waker, if it is to be woken. It is given back afterwards.
-    fn take(&mut self) -> Option<Waker> {
-        if std::mem::take(&mut self.waits) { self.waker.take() } else { None }
+    /// Who is to be woken. It is given back afterwards.
+    fn take(&mut self) -> Option<Whom> {
+        if std::mem::take(&mut self.waits) { self.whom.take() } else { None }
     }
 }
 
@@ -175,13 +187,13 @@ impl Sources {
 
     /// Waits until there may be something to do in a direction, as far as anybody knows: if nothing was said to be exhausted,
     /// that is at once.
-    pub(super) fn poll(&self, at: At, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        self.wait(at, direction, cx, |source| self.arm(source, at, direction))
+    pub(super) fn poll(&self, at: At, direction: Direction, who: Who<'_, '_>) -> Poll<io::Result<()>> {
+        self.wait(at, direction, who, |source| self.arm(source, at, direction))
     }
 
     /// The same for once, whatever was found before: ready when the system says so.
-    pub(super) fn poll_once(&self, at: At, direction: Direction, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        let waited = self.wait(at, direction, cx, |source| self.arm_once(source, at, direction));
+    pub(super) fn poll_once(&self, at: At, direction: Direction, who: Who<'_, '_>) -> Poll<io::Result<()>> {
+        let waited = self.wait(at, direction, who, |source| self.arm_once(source, at, direction));
         if waited.is_ready() {
             self.places.borrow_mut()[at.0.index].ready = 0;
         }
@@ -192,7 +204,7 @@ impl Sources {
         &self,
         (place, _): At,
         direction: Direction,
-        cx: &Context<'_>,
+        who: Who<'_, '_>,
         arm: impl FnOnce(&mut Source) -> io::Result<()>,
     ) -> Poll<io::Result<()>> {
         let (armed, _before) = {
@@ -200,7 +212,7 @@ impl Sources {
             if source.is_ready(direction) {
                 return Poll::Ready(Ok(()));
             }
-            let before = source.waiters[direction as usize].wait(cx);
+            let before = source.waiters[direction as usize].wait(who);
             (arm(source), before)
         };
         armed.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
@@ -257,8 +269,8 @@ impl Sources {
         self.places.borrow_mut()[place.index].ready &= !is;
     }
 
-    /// Takes note of what the loop says, and wakes those who wait for it.
-    pub(super) fn fired(&self, fired: Fired) {
+    /// Takes note of what the loop says, and wakes those who wait for it: its own tasks by `wake`.
+    pub(super) fn fired(&self, fired: Fired, wake: impl Fn(u32)) {
         let (place, stays) = Place::of(fired.token);
         let woken = {
             let mut places = self.places.borrow_mut();
@@ -277,13 +289,16 @@ impl Sources {
                 if source.is_ready(direction) { source.waiters[direction as usize].take() } else { None }
             })
         };
-        for (at, waker) in woken.into_iter().enumerate() {
-            let Some(waker) = waker else { continue };
-            waker.wake_by_ref();
+        for (at, whom) in woken.into_iter().enumerate() {
+            let Some(whom) = whom else { continue };
+            match &whom {
+                Whom::Task(place) => wake(*place),
+                Whom::Other(waker) => waker.wake_by_ref(),
+            }
             let mut places = self.places.borrow_mut();
             let source = &mut places[place.index];
-            if source.generation == place.generation && source.waiters[at].waker.is_none() {
-                source.waiters[at].waker = Some(waker);
+            if source.generation == place.generation && source.waiters[at].whom.is_none() {
+                source.waiters[at].whom = Some(whom);
             }
         }
     }

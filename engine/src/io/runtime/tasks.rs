@@ -71,6 +71,8 @@ pub(super) struct Tasks {
     places: RefCell<Places<Rc<Place>>>,
     ready: RefCell<VecDeque<u32>>,
     is_main_woken: Cell<bool>,
+    /// The task that is being polled, and what tells its waker from others.
+    polled: Cell<Option<(u32, *const ())>>,
     home: Arc<Home>,
     woken_elsewhere: Receiver<u32>,
 }
@@ -82,6 +84,7 @@ impl Tasks {
             places: RefCell::default(),
             ready: RefCell::default(),
             is_main_woken: Cell::new(false),
+            polled: Cell::new(None),
             home: Arc::new(Home { strangers, bell: sys::eventfd()? }),
             woken_elsewhere,
         })
@@ -108,6 +111,12 @@ impl Tasks {
         {
             self.ready.borrow_mut().push_back(index);
         }
+    }
+
+    /// The place of the task that waits by this, if it is the one that is being polled: [`wake`](Self::wake) does for it what
+    /// its waker does, and a place costs less to keep.
+    pub(super) fn place_of(&self, cx: &Context<'_>) -> Option<u32> {
+        self.polled.get().filter(|(_, waker)| *waker == cx.waker().data()).map(|(index, _)| index)
     }
 
     /// Wakes those whom other threads have woken.
@@ -152,6 +161,7 @@ impl Tasks {
         let Some(future) = place.future.take() else { return };
         let mut polling = Polling { tasks: self, index, future: Some(future) };
         let future = polling.future.as_mut().expect("it was put there");
+        self.polled.set(Some((index, place.waker.data())));
         if future.as_mut().poll(&mut Context::from_waker(&place.waker)).is_pending() {
             place.future.set(polling.future.take());
         }
@@ -194,6 +204,7 @@ struct Polling<'a> {
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
+        self.tasks.polled.set(None);
         if let Some(future) = self.future.take() {
             // Another may begin meanwhile, at another place.
             drop(future);

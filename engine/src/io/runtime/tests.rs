@@ -6,8 +6,11 @@ use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
-    task::Waker,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task::{Wake, Waker},
     thread,
 };
 
@@ -291,6 +294,78 @@ fn a_wait_for_once_asks_the_system_each_time() {
 }
 
 #[test]
+fn a_task_is_woken_for_itself_and_a_waker_of_its_own_for_that() {
+    struct Noted(AtomicBool);
+    impl Wake for Noted {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    on_both(|runtime| {
+        let ((mine, mut to_me), (theirs, mut to_them)) = runtime.block_on(async { (pair(), pair()) });
+        let noted = Arc::new(Noted(false.into()));
+        let is_noted = {
+            let noted = noted.clone();
+            move || noted.0.load(Ordering::Relaxed)
+        };
+        let (done, is_done) = mpsc::channel();
+        runtime.block_on(async {
+            spawn(async move {
+                let waker = Waker::from(noted);
+                for direction in [Direction::In; 2] {
+                    // As whoever polls parts of itself does: one part by a waker that tells it which.
+                    assert!(theirs.poll(direction, &Context::from_waker(&waker)).is_pending());
+                    ready(&mine, direction).await;
+                    assert_eq!(receive(&mine), b"x");
+                }
+                done.send(()).expect("somebody waits for it");
+            });
+            looks(2).await;
+            to_me.write_all(b"x").expect("it is taken");
+            looks(2).await;
+            assert!(!is_noted(), "nothing has come there");
+            to_them.write_all(b"y").expect("it is taken");
+            looks(2).await;
+            assert!(is_noted());
+            assert!(is_done.try_recv().is_err(), "the task waits for something else");
+            to_me.write_all(b"x").expect("it is taken");
+            looks(2).await;
+            is_done.try_recv().expect("it has been woken");
+        });
+    });
+}
+
+#[test]
+fn who_waited_last_is_woken_be_it_by_a_waker_or_by_a_place() {
+    on_both(|runtime| {
+        let (watched, mut there) = runtime.block_on(async { pair() });
+        let watched = Rc::new(watched);
+        let (done, came) = mpsc::channel();
+        runtime.block_on(async {
+            for name in ["first", "second"] {
+                let (watched, done) = (watched.clone(), done.clone());
+                spawn(async move {
+                    ready(&watched, Direction::In).await;
+                    assert_eq!(receive(&watched), b"x");
+                    done.send(name).expect("somebody waits for it");
+                });
+                looks(2).await;
+            }
+            there.write_all(b"x").expect("it is taken");
+            looks(2).await;
+            assert_eq!(came.try_recv(), Ok("second"));
+            assert!(came.try_recv().is_err());
+            // The main future has no place.
+            let waits = poll_fn(|cx| watched.poll(Direction::In, cx));
+            let mut waits = pin!(waits);
+            poll_fn(|cx| Poll::Ready(assert!(waits.as_mut().poll(cx).is_pending()))).await;
+            there.write_all(b"x").expect("it is taken");
+            waits.await.expect("it can be waited for");
+        });
+    });
+}
+
+#[test]
 fn a_task_is_woken_from_another_thread() {
     on_both(|runtime| {
         let (tell, told) = mpsc::channel::<Waker>();
@@ -298,7 +373,7 @@ fn a_task_is_woken_from_another_thread() {
         let answers = answered.clone();
         let other = thread::spawn(move || {
             for waker in told {
-                answers.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                answers.fetch_add(1, Ordering::SeqCst);
                 waker.wake();
             }
         });
@@ -309,7 +384,7 @@ fn a_task_is_woken_from_another_thread() {
                     if !std::mem::replace(&mut asked, true) {
                         tell.send(cx.waker().clone()).expect("it listens");
                     }
-                    let seen = answered.load(std::sync::atomic::Ordering::SeqCst);
+                    let seen = answered.load(Ordering::SeqCst);
                     if seen >= round { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
