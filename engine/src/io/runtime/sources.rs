@@ -78,9 +78,15 @@ impl Waiter {
         }
     }
 
-    /// Who is to be woken. It is given back afterwards.
+    /// Who is to be woken. A waker is given back afterwards.
     fn take(&mut self) -> Option<Whom> {
-        if std::mem::take(&mut self.waits) { self.whom.take() } else { None }
+        if !std::mem::take(&mut self.waits) {
+            return None;
+        }
+        match self.whom {
+            Some(Whom::Task(task)) => Some(Whom::Task(task)),
+            _ => self.whom.take(),
+        }
     }
 }
 
@@ -290,16 +296,21 @@ impl Sources {
             })
         };
         for (at, whom) in woken.into_iter().enumerate() {
-            let Some(whom) = whom else { continue };
-            match &whom {
-                Whom::Task(place) => wake(*place),
-                Whom::Other(waker) => waker.wake_by_ref(),
+            match whom {
+                Some(Whom::Task(task)) => wake(task),
+                Some(Whom::Other(waker)) => {
+                    waker.wake_by_ref();
+                    self.give_back((place, at), waker);
+                }
+                None => {}
             }
-            let mut places = self.places.borrow_mut();
-            let source = &mut places[place.index];
-            if source.generation == place.generation && source.waiters[at].whom.is_none() {
-                source.waiters[at].whom = Some(whom);
-            }
+        }
+    }
+
+    fn give_back(&self, (place, at): (Place, usize), waker: Waker) {
+        let source = &mut self.places.borrow_mut()[place.index];
+        if source.generation == place.generation && source.waiters[at].whom.is_none() {
+            source.waiters[at].whom = Some(Whom::Other(waker));
         }
     }
 }
