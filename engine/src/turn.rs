@@ -37,8 +37,6 @@ pub(crate) struct Turns {
     began: Cell<Option<Duration>>,
     /// When the present poll began.
     polled: Cell<Duration>,
-    /// How many there have been.
-    polls: Cell<u64>,
     /// This poll has already done something that took time.
     worked: Cell<bool>,
     /// Polled at the end of a turn. A thread that does not say when that is has none, and no turns.
@@ -51,7 +49,6 @@ impl Turns {
     /// A task is polled.
     pub(crate) fn begin_poll(&self, now: Duration) {
         self.polled.set(now);
-        self.polls.set(self.polls.get() + 1);
         self.worked.set(false);
         if self.began.get().is_none()
             && let Some(main) = &*self.main.borrow()
@@ -64,11 +61,6 @@ impl Turns {
     /// When the present poll began.
     pub(crate) fn polled(&self) -> Duration {
         self.polled.get()
-    }
-
-    /// Which poll the present one is.
-    pub(crate) fn poll_number(&self) -> u64 {
-        self.polls.get()
     }
 
     /// How long this poll's task has waited behind others since the turn began, or since it was polled itself.

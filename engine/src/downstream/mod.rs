@@ -68,8 +68,8 @@ pub(crate) struct Downstream {
     /// The response has no end but the connection's: cutting it short must not look like one.
     ends_with_close: Cell<bool>,
     switched: Cell<bool>,
-    /// The poll in which nothing was found to have come after the request: nothing comes before the next.
-    watched: Cell<u64>,
+    /// Nothing was found in this poll to have come after the request: nothing comes before the next.
+    watched: Cell<bool>,
     /// From when on a client that promised to send nothing more is watched.
     watch_due: Cell<Option<Tick>>,
     waiting: Cell<Waiting>,
@@ -128,7 +128,7 @@ impl Downstream {
             ended: Cell::new(false),
             ends_with_close: Cell::new(false),
             switched: Cell::new(false),
-            watched: Cell::new(0),
+            watched: Cell::new(false),
             watch_due: Cell::new(None),
             waiting: Cell::new(Waiting::No),
             fresh: Cell::new(true),
@@ -338,6 +338,7 @@ impl Downstream {
     /// The connection's task is polled: what it has waited for belongs to the exchange that is under way, or else to
     /// the head that may come.
     pub(crate) fn begin_poll(&self, in_exchange: bool) {
+        self.watched.set(false);
         let turns = &self.lane.0.turns;
         let waited = nanos(turns.behind(Duration::from_nanos(self.polled.get())));
         self.polled.set(nanos(turns.polled()));
@@ -361,8 +362,7 @@ impl Downstream {
     /// One that ends its half still wants the response, until sending it fails (RFC 9112 §9.6); unless `end_is_gone`.
     pub(crate) fn watch(&self, cx: &mut Context<'_>, end_is_gone: bool) -> Poll<Error> {
         let gone = || Poll::Ready(Error::new(Side::Downstream, Stage::Wait, ErrorKind::Closed));
-        let poll = self.lane.0.turns.poll_number();
-        if self.watched.get() == poll {
+        if self.watched.get() {
             return Poll::Pending;
         }
         if !self.codec.borrow().request_ended() {
@@ -377,7 +377,7 @@ impl Downstream {
         self.io.begin_receive(None, Wait::Long);
         match self.io.poll_arrival(cx) {
             Poll::Pending => {
-                self.watched.set(poll);
+                self.watched.set(true);
                 Poll::Pending
             }
             Poll::Ready(Arrival::End) if end_is_gone || has(Bug::HalfCloseIsGone) => gone(),
