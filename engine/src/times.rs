@@ -116,4 +116,18 @@ mod tests {
         exact.add(Duration::from_nanos(4));
         assert_eq!(exact.sum(), 7);
     }
+
+    /// Short times are counted by a shorter way: it is the same where the two meet.
+    #[test]
+    fn short_times_and_long_ones_are_counted_alike() {
+        let times = Times::new();
+        let mut expected = Histogram::<u64>::new_with_bounds(1, MICROS_MAX, 2).unwrap();
+        let micros = (0..1000).chain([999_999, 1_000_000, 1_000_100]);
+        for micros in micros.clone() {
+            times.add(Duration::from_micros(micros));
+            expected.record(expected.lowest_equivalent(micros.max(1))).unwrap();
+        }
+        assert_eq!(times.histogram(), expected);
+        assert_eq!(times.sum(), micros.sum::<u64>() * 1000);
+    }
 }
